@@ -1,0 +1,109 @@
+import type { Envelope } from './envelope.js';
+import type { Reply } from './reply.js';
+
+/** Where the spool keeps a body. `inline` lives in Redis beside the record; the others in a blob store. */
+export interface BodyRef {
+  readonly at: 'inline' | 'fs' | 's3' | 'redis';
+  /** Octets as stored, our own Received header included. */
+  readonly size: number;
+}
+
+/** How a message came in; goes into the Received header, the logs and the policy context. */
+export interface Origin {
+  readonly kind: 'submission' | 'relay' | 'mx' | 'http' | 'internal';
+  /** The listener's name, or `http`; `dsn` for our own notifications. */
+  readonly listener: string;
+  readonly remoteAddress?: string;
+  readonly helo?: string;
+  /** With-protocol of the Received header: SMTP, ESMTP, ESMTPS, ESMTPA, ESMTPSA, HTTP (RFC 3848). */
+  readonly protocol: string;
+  /** Id of the API key that authenticated the submission, never the key. */
+  readonly credential?: string;
+  readonly tenant?: string;
+  /** TLS protocol and cipher, e.g. `TLSv1.3 TLS_AES_256_GCM_SHA384`. */
+  readonly tls?: string;
+}
+
+/** Everything fixed about a message when it is accepted. Written once, at the commit point. */
+export interface MessageMeta {
+  /** Queue id: UUIDv7. */
+  readonly id: string;
+  readonly envelope: Envelope;
+  readonly origin: Origin;
+  readonly body: BodyRef;
+  /** Milliseconds since the epoch. */
+  readonly receivedAt: number;
+  /** Milliseconds since the epoch; policy starts no earlier. */
+  readonly scheduledAt?: number;
+  /** The Message-ID header, with angle brackets. */
+  readonly messageId?: string;
+  readonly subject?: string;
+  /** From header address list as written, for display only. */
+  readonly headerFrom?: string;
+  /** Header To/Cc/Bcc/Reply-To given over HTTP, so that they can be read back. */
+  readonly display?: Readonly<Record<string, readonly string[]>>;
+  readonly tags?: readonly { readonly name: string; readonly value: string }[];
+  /** Received fields the message already had. */
+  readonly hops: number;
+  /** W3C trace context of the accepting span. */
+  readonly traceparent?: string;
+}
+
+/** Terminal states; every accepted recipient reaches exactly one of them. */
+export const TERMINAL_STATES = ['delivered', 'bounced', 'expired', 'rejected', 'suppressed', 'canceled'] as const;
+export type TerminalState = (typeof TERMINAL_STATES)[number];
+/** `accepted` (in policy or waiting for it), `scheduled`, `held`, `queued` (in a lane), `deferred` (a lane, later). */
+export type RecipientState = 'accepted' | 'scheduled' | 'held' | 'queued' | 'deferred' | TerminalState;
+
+/** @returns whether no further transition can follow. */
+export function isTerminal(state: RecipientState): state is TerminalState {
+  return (TERMINAL_STATES as readonly string[]).includes(state);
+}
+
+/** The state of one recipient of one message. */
+export interface RecipientStatus {
+  readonly state: RecipientState;
+  /** Milliseconds since the epoch of the last transition. */
+  readonly at: number;
+  readonly attempts?: number;
+  /** The last reply from a remote, or our own reason. */
+  readonly reply?: Reply;
+  /** Host that gave the reply, `name [address]`. */
+  readonly remote?: string;
+  readonly lane?: string;
+  /** Milliseconds since the epoch. */
+  readonly nextAttemptAt?: number;
+  /** A delay DSN was already sent. */
+  readonly delayNotified?: boolean;
+}
+
+/** A message as read back from the store. `recipients[i]` belongs to `meta.envelope.recipients[i]`. */
+export interface MessageRecord {
+  readonly meta: MessageMeta;
+  /** Where the message as a whole is: `accepted` until policy has handed it over or ended it. */
+  readonly stage: 'accepted' | 'scheduled' | 'held' | 'routed' | 'done' | 'canceled';
+  readonly recipients: readonly RecipientStatus[];
+  readonly events: readonly MessageEvent[];
+}
+
+/** Record types in the manner of KumoMTA's log. */
+export type EventType =
+  | 'Reception' | 'Rejection' | 'Held' | 'Queued' | 'Delivery' | 'TransientFailure' | 'Bounce' | 'Expiration'
+  | 'Suppressed' | 'Cancellation' | 'OutcomeUnknown' | 'DelayNotice' | 'PolicyDefer' | 'Reroute';
+
+/** One transition of one message; appears in the event stream at least once. */
+export interface MessageEvent {
+  readonly type: EventType;
+  readonly id: string;
+  /** Milliseconds since the epoch. */
+  readonly at: number;
+  /** Indexes into the envelope's recipients; absent means all. */
+  readonly rcpts?: readonly number[];
+  readonly reply?: Reply;
+  readonly remote?: string;
+  readonly lane?: string;
+  readonly attempt?: number;
+  readonly nextAttemptAt?: number;
+  readonly detail?: string;
+  readonly traceparent?: string;
+}
