@@ -1,0 +1,150 @@
+import type { RedisHandle } from '@waypost/redis';
+import { HeldJobs } from './held-jobs.js';
+import { LaneRunner } from './lane-runner.js';
+import { LANES_DUE, LEASE_FREED, WAKE_LANES } from './names.js';
+import type { LaneHandler, LaneLedger } from './port.js';
+
+export interface LaneSchedulerOptions {
+  readonly redis: RedisHandle;
+  /** This process, unique for its life: owner of locks and leases. */
+  readonly replica: string;
+  readonly handler: LaneHandler;
+  readonly ledger: LaneLedger;
+  /** How long an idle session keeps its lease and connection, ms. */
+  readonly idle: number;
+  readonly onError?: (error: Error, context: string) => void;
+}
+
+/** Missed wake-ups are found by this sweep, ms; in normal running it finds nothing. */
+const SWEEP = 15_000;
+const DUE_BATCH = 500;
+
+/**
+ * Serves the lanes that have work: hears when a lane gets some or a lease is freed, asks for leases, and lets each
+ * granted session drain its lane. It never polls; one timer waits for the earliest retry.
+ */
+export class LaneScheduler {
+  readonly #runners = new Map<string, LaneRunner>();
+  readonly #held: HeldJobs;
+  readonly #abort = new AbortController();
+  #timer: NodeJS.Timeout | undefined;
+  #sweep: NodeJS.Timeout | undefined;
+  #running = false;
+  #looking = false;
+  #lookAgain = false;
+
+  constructor(private readonly options: LaneSchedulerOptions) {
+    this.#held = new HeldJobs(options.redis.group, options.replica);
+  }
+
+  async start(): Promise<void> {
+    const { subscriber, group } = this.options.redis;
+    this.#running = true;
+    this.#held.start();
+    subscriber.on('message', this.#onMessage);
+    subscriber.on('ready', this.#look);
+    group.on('available', this.#look);
+    await subscriber.subscribe(WAKE_LANES, LEASE_FREED);
+    this.#sweep = setInterval(this.#look, SWEEP);
+    this.#look();
+  }
+
+  /** Sessions that are open now, over all lanes. */
+  get sessions(): number {
+    let count = 0;
+    for (const runner of this.#runners.values()) count += runner.sessions;
+    return count;
+  }
+
+  /** Jobs being attempted now. */
+  get attempting(): number {
+    return this.#held.size;
+  }
+
+  /** Takes no further jobs; resolves when the running attempts are settled, or cut short after `deadline` ms. */
+  async drain(deadline: number): Promise<void> {
+    this.#running = false;
+    clearInterval(this.#sweep);
+    clearTimeout(this.#timer);
+    const { subscriber, group } = this.options.redis;
+    subscriber.off('message', this.#onMessage);
+    subscriber.off('ready', this.#look);
+    group.off('available', this.#look);
+    const hurry = setTimeout(() => this.#abort.abort(new Error('the grace period is over')), deadline);
+    await Promise.all([...this.#runners.values()].map((runner) => runner.drain()));
+    clearTimeout(hurry);
+    this.#held.stop();
+  }
+
+  readonly #onMessage = (channel: string, message: string): void => {
+    if (!this.#running) return;
+    if (channel === LEASE_FREED) this.#runner(message).wake(1);
+    if (channel !== WAKE_LANES) return;
+    const [count = '1', at = '0', ...rest] = message.split(' ');
+    const due = Number(at);
+    if (due <= Date.now() + 50) this.#runner(rest.join(' ')).wake(Number(count));
+    else this.#wakeAt(due);
+  };
+
+  #runner(lane: string): LaneRunner {
+    let runner = this.#runners.get(lane);
+    if (!runner) {
+      runner = new LaneRunner(lane, {
+        ...this.options,
+        held: this.#held,
+        signal: this.#abort.signal,
+        running: () => this.#running,
+        onRetired: (nextAt) => {
+          this.#runners.delete(lane);
+          if (nextAt !== undefined) this.#wakeAt(nextAt);
+        },
+      });
+      this.#runners.set(lane, runner);
+    }
+    return runner;
+  }
+
+  #nextAt = Number.POSITIVE_INFINITY;
+
+  #wakeAt(at: number): void {
+    if (!this.#running || at >= this.#nextAt) return;
+    this.#nextAt = at;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(this.#look, Math.min(Math.max(0, at - Date.now()), 0x7fffffff));
+  }
+
+  /** Reads which lanes are due, wakes them, and sets the timer for the next. */
+  readonly #look = (): void => {
+    if (this.#looking) {
+      this.#lookAgain = true;
+      return;
+    }
+    this.#looking = true;
+    void this.#readDue()
+      .catch((error: Error) => this.options.onError?.(error, 'looking for lanes with work'))
+      .finally(() => {
+        this.#looking = false;
+        if (this.#lookAgain && this.#running) {
+          this.#lookAgain = false;
+          this.#look();
+        }
+      });
+  };
+
+  async #readDue(): Promise<void> {
+    const { group } = this.options.redis;
+    if (!this.#running || !group.available) return;
+    clearTimeout(this.#timer);
+    this.#nextAt = Number.POSITIVE_INFINITY;
+    const now = Date.now();
+    for (let offset = 0; ; offset += DUE_BATCH) {
+      const [due, next] = (await group.exec([
+        { name: 'zrange', args: [LANES_DUE, '-inf', now, 'BYSCORE', 'LIMIT', offset, DUE_BATCH] },
+        { name: 'zrange', args: [LANES_DUE, `(${now}`, '+inf', 'BYSCORE', 'LIMIT', 0, 1, 'WITHSCORES'] },
+      ])) as [string[], string[]];
+      for (const lane of due) this.#runner(lane).wake(1);
+      if (next[1] !== undefined) this.#wakeAt(Number(next[1]));
+      if (due.length < DUE_BATCH) return;
+    }
+  }
+}

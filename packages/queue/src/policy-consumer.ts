@@ -1,0 +1,198 @@
+import type { Command, RedisHandle } from '@waypost/redis';
+import { type BullQueue, JobLostError, parseTaken, type Taken, type TakenJob } from './bull.js';
+import { HeldJobs } from './held-jobs.js';
+import { WAKE_POLICY } from './names.js';
+import { execUntilDone, isRedisTrouble } from './persist.js';
+import type { PolicyJob, PolicyQueue } from './policy-queue.js';
+
+export interface PolicyConsumerOptions {
+  readonly redis: RedisHandle;
+  readonly queue: PolicyQueue;
+  readonly replica: string;
+  /** Jobs worked on at a time in this process. */
+  readonly concurrency: number;
+  /**
+   * Evaluates the messages of one job.
+   * @returns the commands that record the verdicts; they run in one transaction with the job's completion.
+   * @throws anything: the job is tried again after `retry`.
+   */
+  readonly handle: (job: PolicyJob) => Promise<Command[]>;
+  /** ms until a job whose handling failed is tried again. */
+  readonly retry: number;
+  readonly onError?: (error: Error, context: string) => void;
+}
+
+/** Missed wake-ups are found by this sweep, ms. */
+const SWEEP = 15_000;
+
+/** Takes jobs from the policy partitions, woken by publish. */
+export class PolicyConsumer {
+  readonly #held: HeldJobs;
+  readonly #abort = new AbortController();
+  readonly #timers = new Map<number, { at: number; timer: NodeJS.Timeout }>();
+  readonly #wakes: number[];
+  readonly #serving: boolean[];
+  /** Partitions that may hold more jobs than wake-ups told of. */
+  readonly #backlog = new Set<number>();
+  /** Partitions left alone because all places were taken. */
+  readonly #starved = new Set<number>();
+  #running = false;
+  #active = 0;
+  #sweep: NodeJS.Timeout | undefined;
+  #idle: (() => void) | undefined;
+
+  constructor(private readonly options: PolicyConsumerOptions) {
+    this.#held = new HeldJobs(options.redis.group, options.replica);
+    this.#wakes = options.queue.partitions.map(() => 0);
+    this.#serving = options.queue.partitions.map(() => false);
+  }
+
+  async start(): Promise<void> {
+    const { subscriber, group } = this.options.redis;
+    this.#running = true;
+    this.#held.start();
+    subscriber.on('message', this.#onMessage);
+    subscriber.on('ready', this.#wakeAll);
+    group.on('available', this.#wakeAll);
+    await subscriber.subscribe(WAKE_POLICY);
+    this.#sweep = setInterval(this.#wakeAll, SWEEP);
+    this.#wakeAll();
+  }
+
+  /** Takes no further jobs; resolves when the running ones are recorded, or cut short after `deadline` ms. */
+  async drain(deadline: number): Promise<void> {
+    this.#running = false;
+    const { subscriber, group } = this.options.redis;
+    subscriber.off('message', this.#onMessage);
+    subscriber.off('ready', this.#wakeAll);
+    group.off('available', this.#wakeAll);
+    clearInterval(this.#sweep);
+    for (const { timer } of this.#timers.values()) clearTimeout(timer);
+    const hurry = setTimeout(() => this.#abort.abort(new Error('the grace period is over')), deadline);
+    if (this.#active > 0) {
+      await new Promise<void>((resolve) => {
+        this.#idle = resolve;
+      });
+    }
+    clearTimeout(hurry);
+    this.#held.stop();
+  }
+
+  readonly #onMessage = (channel: string, message: string): void => {
+    if (channel !== WAKE_POLICY) return;
+    const [partition = 0, at = 0] = message.split(' ').map(Number);
+    if (at > Date.now()) this.#wakeAt(partition, at);
+    else this.#wake(partition);
+  };
+
+  readonly #wakeAll = (): void => {
+    this.#wakes.forEach((_, partition) => {
+      this.#backlog.add(partition);
+      this.#wake(partition);
+    });
+  };
+
+  #wakeAt(partition: number, at: number): void {
+    const set = this.#timers.get(partition);
+    if (!this.#running || (set && set.at <= at)) return;
+    clearTimeout(set?.timer);
+    const run = () => {
+      this.#timers.delete(partition);
+      this.#wake(partition);
+    };
+    const timer = setTimeout(run, Math.min(Math.max(1, at - Date.now()), 0x7fffffff));
+    timer.unref();
+    this.#timers.set(partition, { at, timer });
+  }
+
+  #wake(partition: number): void {
+    if (!this.#running || this.#wakes[partition] === undefined) return;
+    this.#wakes[partition] += 1;
+    if (!this.#serving[partition]) void this.#fetch(partition);
+  }
+
+  /** Fetches from one partition while it has jobs and there is room; jobs themselves run side by side. */
+  async #fetch(partition: number): Promise<void> {
+    const queue = this.options.queue.partitions[partition] as BullQueue;
+    this.#serving[partition] = true;
+    try {
+      for (let more = true; more && this.#running; ) {
+        if (this.#active >= this.options.concurrency) {
+          this.#starved.add(partition);
+          break;
+        }
+        const wakes = this.#wakes[partition];
+        this.#active += 1;
+        const taken = await this.#take(queue).finally(() => this.#ended());
+        if (taken.job) void this.#work(partition, taken.job);
+        if (taken.nextAt !== undefined) this.#wakeAt(partition, taken.nextAt);
+        if (!taken.job) this.#backlog.delete(partition);
+        more = this.#backlog.has(partition) || wakes !== this.#wakes[partition];
+      }
+    } catch (error) {
+      if (!isRedisTrouble(error)) this.options.onError?.(error as Error, 'taking a policy job');
+    }
+    this.#serving[partition] = false;
+  }
+
+  async #take(queue: BullQueue): Promise<Taken> {
+    const [reply] = await this.options.redis.group.exec([queue.take(this.options.replica)]);
+    return parseTaken(reply);
+  }
+
+  /** Works on a job and on those that its completion brings along. */
+  async #work(partition: number, first: TakenJob): Promise<void> {
+    const queue = this.options.queue.partitions[partition] as BullQueue;
+    this.#active += 1;
+    try {
+      for (let job: TakenJob | undefined = first; job; ) {
+        const taken: Taken = await this.#handle(queue, job);
+        if (taken.nextAt !== undefined) this.#wakeAt(partition, taken.nextAt);
+        job = taken.job;
+      }
+    } catch (error) {
+      if (!isRedisTrouble(error)) this.options.onError?.(error as Error, 'working on a policy job');
+    } finally {
+      this.#ended();
+    }
+  }
+
+  async #handle(queue: BullQueue, taken: TakenJob): Promise<Taken> {
+    const { replica, redis } = this.options;
+    this.#held.add(queue, taken.id);
+    try {
+      const finish = await this.#evaluate(queue, taken);
+      const replies = await execUntilDone(redis.group, finish, {
+        signal: this.#abort.signal,
+        onRetry: (error) => this.options.onError?.(error, 'recording verdicts'),
+      });
+      return parseTaken(replies.at(-1));
+    } catch (error) {
+      if (error instanceof JobLostError) return {};
+      throw error;
+    } finally {
+      this.#held.delete(queue, taken.id);
+    }
+  }
+
+  async #evaluate(queue: BullQueue, taken: TakenJob): Promise<Command[]> {
+    const { replica, handle, retry } = this.options;
+    try {
+      const commands = await handle(JSON.parse(taken.data) as PolicyJob);
+      return [...commands, queue.complete(taken.id, replica, this.#running)];
+    } catch (error) {
+      this.options.onError?.(error as Error, `evaluating policy job ${taken.id}`);
+      return [queue.delay(taken.id, replica, Date.now() + retry, this.#running)];
+    }
+  }
+
+  #ended(): void {
+    this.#active -= 1;
+    for (const partition of this.#starved) {
+      this.#starved.delete(partition);
+      this.#backlog.add(partition);
+      this.#wake(partition);
+    }
+    if (this.#active === 0) this.#idle?.();
+  }
+}

@@ -1,0 +1,53 @@
+import type { LaneJob, MessageEvent, RecipientStatus } from '@waypost/mail';
+import type { Command } from '@waypost/redis';
+
+/** What an attempt at a lane job may ask of the scheduler. */
+export interface AttemptContext {
+  /** 1-based count of attempts at this job. */
+  readonly attempt: number;
+  /**
+   * Checks, just before DATA, that this process still owns the job and which of its recipients are not yet terminal.
+   * One round trip. Not owned, or nothing open: send nothing and return no outcomes.
+   */
+  fence(): Promise<{ readonly owned: boolean; readonly open: readonly number[] }>;
+  /** Aborts when the grace period is over. */
+  readonly signal: AbortSignal;
+}
+
+/** The result of one attempt; written with the job's completion in one transaction. */
+export interface Settlement {
+  /** One entry per recipient whose state changed; `i` is the index in the message's envelope. */
+  readonly outcomes: readonly { readonly i: number; readonly status: RecipientStatus }[];
+  readonly events: readonly MessageEvent[];
+  /** Set when a recipient is deferred: when this job is tried again, ms since the epoch. */
+  readonly retryAt?: number;
+  /** Further commands of the same transaction: DSNs to commit, a caught message to store. */
+  readonly also?: readonly Command[];
+}
+
+/** A session of one lane: attempts its jobs one after another, over one connection where the target has one. */
+export interface LaneSession {
+  /** One try. Remote failures are outcomes; a throw counts as an internal temporary failure of the whole job. */
+  attempt(job: LaneJob, context: AttemptContext): Promise<Settlement>;
+  /** False once the session can serve no further job, as after its last message or a broken connection. */
+  readonly alive: boolean;
+  close(): Promise<void>;
+}
+
+/** What delivery gives the scheduler. */
+export interface LaneHandler {
+  /** Called when a lease was granted. Connects lazily, in `attempt`. */
+  open(lane: string): LaneSession;
+  /** Connections the lane may have over all replicas. */
+  limit(lane: string): number;
+}
+
+/** What the scheduler needs of the message records; `store` implements it. */
+export interface LaneLedger {
+  /** The commands that record a settlement; idempotent. */
+  settle(job: LaneJob, settlement: Settlement): Command[];
+  /** Reads how far a job's recipients are. */
+  progress(job: LaneJob): Command;
+  /** @returns the recipients that are not yet terminal, from the reply to `progress`. */
+  open(job: LaneJob, reply: unknown): number[];
+}

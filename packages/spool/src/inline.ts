@@ -1,0 +1,10 @@
+import type { Command } from '@waypost/redis';
+import type { Draft } from './port.js';
+
+/** Where an inline body lives; in one cluster slot with the message's record. */
+export const bodyKey = (id: string) => `wp:{${id}}:b`;
+
+/** @returns the commands that store a draft's inline body; none where a blob store has it already. */
+export function inlineCommands(draft: Draft): Command[] {
+  return draft.inline ? [{ name: 'set', args: [bodyKey(draft.id), draft.inline] }] : [];
+}

@@ -1,0 +1,121 @@
+import { type MessageEvent, type MessageMeta, SmtpError } from '@waypost/mail';
+import type { PolicyQueue } from '@waypost/queue';
+import { type Command, type Executor, RedisRefusedError } from '@waypost/redis';
+import { type Draft, inlineCommands } from '@waypost/spool';
+import { publishEvents } from './events.js';
+import { eventField, recordKey } from './record.js';
+
+/** A message that is complete but not yet ours to keep. */
+export interface Arrival {
+  readonly meta: MessageMeta;
+  readonly draft: Draft;
+}
+
+interface Waiting {
+  readonly arrivals: readonly Arrival[];
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** Messages in one policy job; more arrivals make several jobs of the same transaction. */
+const MESSAGES_PER_JOB = 32;
+
+/**
+ * The commit point. Body, record, event and policy job go into one transaction; what arrives while one is on its way
+ * goes together into the next, and shares one policy job. When `commit` resolves, the message may be answered 250.
+ */
+export class Committer {
+  #waiting: Waiting[] = [];
+  #busy = false;
+
+  constructor(
+    private readonly executor: Executor,
+    private readonly policy: PolicyQueue,
+    private readonly onCommit?: (messages: number, milliseconds: number) => void,
+  ) {}
+
+  /**
+   * Makes a message durable.
+   * @throws SmtpError 452 4.3.1 where Redis has no room, 451 4.3.0 for all else: nothing may be answered 250 then.
+   */
+  commit(meta: MessageMeta, draft: Draft): Promise<void> {
+    return this.commitMany([{ meta, draft }]);
+  }
+
+  /** The same for several messages, all or none. */
+  commitMany(arrivals: readonly Arrival[]): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ arrivals, resolve, reject });
+      if (this.#busy) return;
+      this.#busy = true;
+      setImmediate(() => void this.#drain());
+    });
+  }
+
+  /** @returns the commands that commit these messages as part of a caller's own transaction. */
+  commands(arrivals: readonly Arrival[]): Command[] {
+    const commands: Command[] = [];
+    const events: MessageEvent[] = [];
+    const now: string[] = [];
+    for (const { meta, draft } of arrivals) {
+      const event = reception(meta);
+      events.push(event);
+      commands.push(...inlineCommands(draft), createRecord(meta, event));
+      if (meta.scheduledAt === undefined) now.push(meta.id);
+      else commands.push(...this.policy.add([meta.id], { at: meta.scheduledAt }));
+    }
+    commands.push(...publishEvents(events));
+    for (let at = 0; at < now.length; at += MESSAGES_PER_JOB) {
+      commands.push(...this.policy.add(now.slice(at, at + MESSAGES_PER_JOB)));
+    }
+    return commands;
+  }
+
+  async #drain(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      const group = this.#waiting;
+      this.#waiting = [];
+      await this.#commitGroup(group);
+    }
+    this.#busy = false;
+  }
+
+  async #commitGroup(group: readonly Waiting[]): Promise<void> {
+    const started = performance.now();
+    const arrivals = group.flatMap((waiting) => waiting.arrivals);
+    try {
+      await this.executor.exec(this.commands(arrivals));
+      this.onCommit?.(arrivals.length, performance.now() - started);
+      for (const waiting of group) waiting.resolve();
+    } catch (error) {
+      const refusal = toRefusal(error);
+      for (const waiting of group) waiting.reject(refusal);
+    }
+  }
+}
+
+function reception(meta: MessageMeta): MessageEvent {
+  const { id, receivedAt: at, origin, traceparent } = meta;
+  const detail = `${origin.protocol} from ${origin.remoteAddress ?? 'here'}`;
+  return { type: 'Reception', id, at, detail, ...(traceparent ? { traceparent } : {}) };
+}
+
+function createRecord(meta: MessageMeta, event: MessageEvent): Command {
+  return {
+    name: 'hset',
+    args: [
+      recordKey(meta.id),
+      ...['m', JSON.stringify(meta)],
+      ...['stage', meta.scheduledAt === undefined ? 'accepted' : 'scheduled'],
+      ...['open', meta.envelope.recipients.length],
+      ...[eventField(event), JSON.stringify(event)],
+    ],
+  };
+}
+
+function toRefusal(error: unknown): SmtpError {
+  if (error instanceof RedisRefusedError && error.message.startsWith('OOM')) {
+    return new SmtpError(452, '4.3.1', 'Insufficient system storage, try again later', { cause: error });
+  }
+  return new SmtpError(451, '4.3.0', 'Message could not be stored, try again later', { cause: error });
+}

@@ -1,0 +1,23 @@
+import { randomFillSync } from 'node:crypto';
+
+const POOL = 4096;
+const pool = Buffer.allocUnsafe(POOL);
+let used = POOL;
+
+/** @returns a new queue id: UUIDv7, so that ids sort by time (RFC 9562 §5.7). */
+export function newMessageId(now = Date.now()): string {
+  if (used + 10 > POOL) {
+    randomFillSync(pool);
+    used = 0;
+  }
+  const random = pool.subarray(used, used + 10);
+  used += 10;
+  const time = now.toString(16).padStart(12, '0');
+  const a = (((random[0] as number) & 0x0f) << 8) | (random[1] as number);
+  const b = ((random[2] as number) & 0x3f) | 0x80;
+  const tail = random.toString('hex', 3, 10);
+  return (
+    `${time.slice(0, 8)}-${time.slice(8)}-7${a.toString(16).padStart(3, '0')}` +
+    `-${b.toString(16)}${tail.slice(0, 2)}-${tail.slice(2)}`
+  );
+}

@@ -1,0 +1,79 @@
+import { isTerminal, type LaneJob, type MessageEvent, type MessageRecord, type RecipientStatus } from '@waypost/mail';
+import type { LaneLedger, Settlement } from '@waypost/queue';
+import type { Command, Executor } from '@waypost/redis';
+import { bodyKey } from '@waypost/spool';
+import { publishEvents } from './events.js';
+import { decodeRecord, decodeStatus, encodeStatus, eventField, recipientField, recordKey, toHash } from './record.js';
+import { cancelScript } from './scripts/cancel.js';
+import { settleScript } from './scripts/settle.js';
+
+/** What changes of a message in one step. */
+export interface Transition {
+  readonly id: string;
+  readonly outcomes: readonly { readonly i: number; readonly status: RecipientStatus }[];
+  readonly events: readonly MessageEvent[];
+  /** The message's new stage, unless this step ends it. */
+  readonly stage?: MessageRecord['stage'];
+}
+
+/** The message records (see record.ts for their form). */
+export class MessageStore implements LaneLedger {
+  /** @param retention how long a record is kept once all recipients are terminal, ms. */
+  constructor(
+    private readonly executor: Executor,
+    private readonly retention: number,
+  ) {}
+
+  async read(id: string): Promise<MessageRecord | undefined> {
+    return (await this.readMany([id]))[0];
+  }
+
+  /** Reads several records in one round trip, in order. */
+  async readMany(ids: readonly string[]): Promise<(MessageRecord | undefined)[]> {
+    const replies = await this.executor.exec(ids.map((id) => ({ name: 'hgetall', args: [recordKey(id)] })));
+    return replies.map((reply) => decodeRecord(toHash(reply)));
+  }
+
+  /** @returns the commands that record a transition; idempotent. */
+  transition({ id, outcomes, events, stage }: Transition): Command[] {
+    if (outcomes.length === 0 && events.length === 0 && !stage) return [];
+    const args: (string | number)[] = [recordKey(id), bodyKey(id), this.retention, stage ?? '', events.length];
+    for (const event of events) args.push(eventField(event), JSON.stringify(event));
+    for (const { i, status } of outcomes) args.push(recipientField(i), encodeStatus(status));
+    return [{ name: settleScript.name, script: settleScript, args }, ...publishEvents(events)];
+  }
+
+  settle(job: LaneJob, settlement: Settlement): Command[] {
+    const { outcomes, events, also = [] } = settlement;
+    return [...this.transition({ id: job.id, outcomes, events }), ...also];
+  }
+
+  progress(job: LaneJob): Command {
+    return { name: 'hmget', args: [recordKey(job.id), 'stage', ...job.rcpts.map((rcpt) => recipientField(rcpt.i))] };
+  }
+
+  open(job: LaneJob, reply: unknown): number[] {
+    const [stage, ...fields] = reply as (string | null)[];
+    // No record: it ended and has expired, so that nothing may be sent any more.
+    if (!stage || stage === 'done' || stage === 'canceled') return [];
+    return job.rcpts.filter((_, at) => !fields[at]?.startsWith('t')).map((rcpt) => rcpt.i);
+  }
+
+  /** Cancels a message that is scheduled, held or not yet through policy. */
+  async cancel(id: string, now = Date.now()): Promise<'canceled' | 'too_late' | 'unknown'> {
+    const event: MessageEvent = { type: 'Cancellation', id, at: now };
+    const status = encodeStatus({ state: 'canceled', at: now });
+    const args = [recordKey(id), bodyKey(id), this.retention, eventField(event), JSON.stringify(event), status];
+    const [done] = await this.executor.exec([{ name: cancelScript.name, script: cancelScript, args }]);
+    if (done !== 1) return done === 0 ? 'too_late' : 'unknown';
+    await this.executor.exec(publishEvents([event]));
+    return 'canceled';
+  }
+
+  /** @returns whether every recipient of a record is terminal. */
+  static ended(record: MessageRecord): boolean {
+    return record.recipients.every((recipient) => isTerminal(recipient.state));
+  }
+}
+
+export { decodeStatus };

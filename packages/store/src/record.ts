@@ -1,0 +1,59 @@
+import {
+  isTerminal,
+  type MessageEvent,
+  type MessageMeta,
+  type MessageRecord,
+  type RecipientStatus,
+} from '@waypost/mail';
+
+/**
+ * A message's record is one Redis hash:
+ *   m        the meta as JSON, written once
+ *   stage    see MessageRecord.stage
+ *   open     how many recipients are not terminal
+ *   r<i>     the i-th recipient's status: `t` or `p` (terminal, pending), then JSON; absent means accepted
+ *   e<…>     one event each, JSON
+ * It expires after its retention once all recipients are terminal.
+ */
+export const recordKey = (id: string) => `wp:{${id}}:m`;
+export const recipientField = (index: number) => `r${index}`;
+
+/** @returns the stored form of a status; its first letter lets scripts see a terminal one without parsing. */
+export function encodeStatus(status: RecipientStatus): string {
+  return (isTerminal(status.state) ? 't' : 'p') + JSON.stringify(status);
+}
+
+export function decodeStatus(text: string): RecipientStatus {
+  return JSON.parse(text.slice(1)) as RecipientStatus;
+}
+
+let serial = 0;
+/** @returns a field of its own for an event; the same event keeps its field over retries. */
+export function eventField(event: MessageEvent): string {
+  serial = (serial + 1) % 1_000_000;
+  return `e${event.at}-${serial}`;
+}
+
+/** @returns the record, or undefined where the hash is empty. */
+export function decodeRecord(hash: Record<string, string>): MessageRecord | undefined {
+  if (!hash.m) return undefined;
+  const meta = JSON.parse(hash.m) as MessageMeta;
+  const scheduled = hash.stage === 'scheduled';
+  const recipients = meta.envelope.recipients.map((_, index): RecipientStatus => {
+    const field = hash[recipientField(index)];
+    return field ? decodeStatus(field) : { state: scheduled ? 'scheduled' : 'accepted', at: meta.receivedAt };
+  });
+  const events = Object.entries(hash)
+    .filter(([field]) => field.startsWith('e'))
+    .map(([, text]) => JSON.parse(text) as MessageEvent)
+    .sort((a, b) => a.at - b.at);
+  return { meta, stage: (hash.stage ?? 'accepted') as MessageRecord['stage'], recipients, events };
+}
+
+/** @returns a flat HGETALL reply as an object. */
+export function toHash(reply: unknown): Record<string, string> {
+  if (!Array.isArray(reply)) return (reply ?? {}) as Record<string, string>;
+  const hash: Record<string, string> = {};
+  for (let at = 0; at + 1 < reply.length; at += 2) hash[String(reply[at])] = String(reply[at + 1]);
+  return hash;
+}

@@ -1,0 +1,41 @@
+import type { Script } from '@waypost/redis';
+
+/**
+ * Records transitions of a message's recipients; one that is terminal already is left as it is, so that a repeated call
+ * changes nothing. With the last recipient terminal the inline body goes and the record starts to expire.
+ *   KEYS[1] record · KEYS[2] inline body
+ *   ARGV[1] ms the record is kept afterwards · ARGV[2] new stage, or '' · ARGV[3] number of events
+ *   ARGV[..] event field, event JSON pairs · then recipient field, status pairs
+ *   returns recipients still open, or -1 where there is no such record
+ */
+export const settleScript: Script = {
+  name: 'waypostSettle',
+  keys: 2,
+  lua: `
+local record = KEYS[1]
+local open = tonumber(redis.call('HGET', record, 'open'))
+if not open then return -1 end
+local at = 4
+for i = 1, tonumber(ARGV[3]) do
+  redis.call('HSET', record, ARGV[at], ARGV[at + 1])
+  at = at + 2
+end
+local ended = 0
+while at < #ARGV do
+  local before = redis.call('HGET', record, ARGV[at])
+  if not before or string.sub(before, 1, 1) ~= 't' then
+    redis.call('HSET', record, ARGV[at], ARGV[at + 1])
+    if string.sub(ARGV[at + 1], 1, 1) == 't' then ended = ended + 1 end
+  end
+  at = at + 2
+end
+if ended > 0 then open = redis.call('HINCRBY', record, 'open', -ended) end
+if open <= 0 then
+  redis.call('HSET', record, 'stage', 'done')
+  redis.call('UNLINK', KEYS[2])
+  redis.call('PEXPIRE', record, ARGV[1])
+elseif ARGV[2] ~= '' then
+  redis.call('HSET', record, 'stage', ARGV[2])
+end
+return open`,
+};
