@@ -1,0 +1,55 @@
+import { createHash } from 'node:crypto';
+import { matchDomain, type Target } from '@waypost/mail';
+import type { RouteConfig } from './schema.js';
+
+/** A route's `to` that cannot be understood. */
+export class TargetError extends Error {}
+
+const PORTS: Record<string, number> = { smtp: 25, smtps: 465, lmtp: 24 };
+
+/**
+ * Reads a route's `to`: `mx`, `sink`, `smtp://host[:port]`, `smtps://…`, `lmtp://host[:port]`, `lmtp:/socket`, `maildir:/path`.
+ * @param domain the recipient's, for `mx`.
+ * @throws TargetError that says what is allowed.
+ */
+export function parseTarget(to: string, domain: string): Target {
+  if (to === 'mx') return { kind: 'mx', domain };
+  if (to === 'sink') return { kind: 'sink' };
+  if (to.startsWith('maildir:/')) return { kind: 'maildir', path: to.slice('maildir:'.length) };
+  if (/^lmtp:\/[^/]/.test(to)) return { kind: 'lmtp-unix', path: to.slice('lmtp:'.length) };
+  const match = /^(smtps?|lmtp):\/\/(\[[0-9a-f:.]+\]|[^/:@[\]]+)(?::(\d{1,5}))?\/?$/i.exec(to);
+  if (!match?.[1] || !match[2]) {
+    throw new TargetError(
+      `"${to}" is no next hop; write mx, sink, smtp://host:port, smtps://host:port, lmtp://host:port, lmtp:/socket or maildir:/path`,
+    );
+  }
+  const kind = match[1].toLowerCase() as 'smtp' | 'smtps' | 'lmtp';
+  const host = match[2].toLowerCase().replace(/^\[|\]$/g, '');
+  return { kind, host, port: Number(match[3] ?? PORTS[kind]) };
+}
+
+/** @returns the lane of a target: names that can stand in a Redis key. */
+export function laneOf(target: Target): string {
+  switch (target.kind) {
+    case 'mx':
+      return `mx:${short(target.domain)}`;
+    case 'sink':
+      return 'sink';
+    case 'maildir':
+    case 'lmtp-unix':
+      return `${target.kind}:${createHash('sha256').update(target.path).digest('hex').slice(0, 16)}`;
+    default:
+      return `${target.kind}:${short(target.host)}:${target.port}`;
+  }
+}
+
+/** Names longer or odder than a key should be go in by their hash. */
+function short(name: string): string {
+  if (name.length <= 100 && /^[a-z0-9._-]+$/.test(name)) return name;
+  return `${name.replace(/[^a-z0-9._-]/g, '_').slice(0, 60)}-${createHash('sha256').update(name).digest('hex').slice(0, 16)}`;
+}
+
+/** @returns the first route whose pattern matches the domain. */
+export function matchRoute(routes: readonly RouteConfig[], domain: string): RouteConfig | undefined {
+  return routes.find((route) => matchDomain(route.match, domain));
+}

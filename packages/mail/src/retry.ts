@@ -1,0 +1,25 @@
+/** How attempts are spaced; times in ms, jitter as a part from 0 to 1. */
+export interface RetryPolicy {
+  readonly initial: number;
+  readonly factor: number;
+  readonly max: number;
+  readonly jitter: number;
+}
+
+/**
+ * When to try again after the `attempt`-th attempt failed for now: exponential back-off with jitter; the last try is
+ * made when the message comes of age.
+ * @param random from 0 to 1.
+ * @returns ms since the epoch, or undefined when the message has expired.
+ */
+export function nextAttempt(
+  policy: RetryPolicy,
+  message: { readonly attempt: number; readonly receivedAt: number; readonly maxAge: number },
+  now: number,
+  random = Math.random(),
+): number | undefined {
+  const expires = message.receivedAt + message.maxAge;
+  if (now >= expires) return undefined;
+  const delay = Math.min(policy.max, policy.initial * policy.factor ** Math.max(0, message.attempt - 1));
+  return Math.min(expires, Math.round(now + delay * (1 + policy.jitter * (random * 2 - 1))));
+}

@@ -1,0 +1,6 @@
+export * from './health.js';
+export * from './log.js';
+export * from './metrics.js';
+export * from './runtime.js';
+export * from './service.js';
+export * from './traces.js';

@@ -1,0 +1,49 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+
+const FAST = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+const SLOW = [0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300];
+
+/** Every metric, in base units. Never a recipient or a message id as a label. */
+export function createMetrics() {
+  const registry = new Registry();
+  const registers = [registry];
+  const counter = <T extends string>(name: string, help: string, labelNames: readonly T[] = []) =>
+    new Counter<T>({ name: `waypost_${name}`, help, labelNames, registers });
+  const gauge = <T extends string>(name: string, help: string, labelNames: readonly T[] = []) =>
+    new Gauge<T>({ name: `waypost_${name}`, help, labelNames, registers });
+  const histogram = <T extends string>(name: string, help: string, buckets: number[], labelNames: readonly T[] = []) =>
+    new Histogram<T>({ name: `waypost_${name}`, help, labelNames, buckets, registers });
+  return {
+    registry,
+    /** Adds Node's own process metrics. */
+    collectProcess: () => collectDefaultMetrics({ register: registry }),
+    messagesReceived: counter('messages_received_total', 'Messages answered 250 or HTTP 200', ['kind', 'protocol']),
+    bytesReceived: counter('received_bytes_total', 'Octets of messages answered 250 or HTTP 200', ['kind']),
+    messagesRefused: counter('messages_refused_total', 'Transactions refused at ingress', ['kind', 'code']),
+    smtpSessions: gauge('smtp_sessions', 'Open SMTP sessions', ['listener']),
+    smtpSessionsTotal: counter('smtp_sessions_total', 'SMTP sessions', ['listener', 'result']),
+    authFailures: counter('auth_failures_total', 'Failed authentications', ['protocol']),
+    inFlightBytes: gauge('in_flight_bytes', 'Octets of messages not yet committed'),
+    commitSeconds: histogram('commit_seconds', 'From a complete message to its durable record', FAST),
+    commitMessages: histogram('commit_messages', 'Messages that shared a commit', [1, 2, 4, 8, 16, 32, 64]),
+    redisGroupSeconds: histogram('redis_group_seconds', 'Round trip of a group of commands', FAST),
+    redisGroupCommands: histogram('redis_group_commands', 'Commands that shared a round trip', [1, 4, 16, 64, 256, 1024]),
+    redisUp: gauge('redis_up', 'Whether Redis can be reached'),
+    policyVerdicts: counter('policy_verdicts_total', 'Verdicts of policy', ['verdict']),
+    policySeconds: histogram('policy_seconds', 'Time to judge a message', FAST),
+    deliveryAttempts: counter('delivery_attempts_total', 'Recipients attempted', ['target', 'outcome']),
+    deliverySeconds: histogram('delivery_seconds', 'One attempt at a message', SLOW, ['target']),
+    deliveryAge: histogram('delivery_age_seconds', 'From acceptance to delivery', SLOW, ['target']),
+    deliverySessions: gauge('delivery_sessions', 'Sessions that hold a lease'),
+    deliveryConnections: counter('delivery_connections_total', 'Connections to next hops', ['target', 'result']),
+    outcomeUnknown: counter('outcome_unknown_total', 'Connections lost after the final dot, before the reply'),
+    dsns: counter('dsn_total', 'Delivery status notifications made', ['action']),
+    reaped: counter('reaped_jobs_total', 'Jobs given back for replicas that died'),
+    reconcilerRepairs: counter('reconciler_repairs_total', 'What the reconciler mended', ['kind']),
+    httpRequests: counter('http_requests_total', 'HTTP requests', ['route', 'method', 'status']),
+    httpSeconds: histogram('http_request_seconds', 'HTTP requests', FAST, ['route']),
+    configReloadFailures: counter('config_reload_failures_total', 'Configuration files that were refused'),
+  };
+}
+
+export type Metrics = ReturnType<typeof createMetrics>;

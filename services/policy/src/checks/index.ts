@@ -1,0 +1,27 @@
+import type { Config } from '@waypost/config';
+import type { Check } from '../check.js';
+import { loopCheck } from './loop.js';
+import { recipientsCheck } from './recipients.js';
+import { sizeCheck } from './size.js';
+import { suppressionCheck } from './suppression.js';
+import { traceCheck } from './trace.js';
+
+/**
+ * @param config read at each use, so that a reload holds for the next message.
+ * @returns the configured checks in their order.
+ * @throws Error for a name there is no check of.
+ */
+export function configuredChecks(config: () => Config): Check[] {
+  const all = [
+    sizeCheck(() => config().limits.message_size),
+    loopCheck(() => config().limits.received_headers),
+    recipientsCheck(() => config().routes),
+    suppressionCheck,
+    traceCheck,
+  ];
+  return config().policy.checks.map((name) => {
+    const check = all.find((candidate) => candidate.name === name);
+    if (check) return check;
+    throw new Error(`policy.checks: there is no check "${name}"; known are ${all.map((one) => one.name).join(', ')}`);
+  });
+}
