@@ -34,3 +34,11 @@ export class BodyMissingError extends Error {
     this.name = 'BodyMissingError';
   }
 }
+
+/** The spool has no room: the message is answered 452 and may come again. */
+export class SpoolFullError extends Error {
+  constructor(cause: unknown) {
+    super('the spool has no room', { cause });
+    this.name = 'SpoolFullError';
+  }
+}

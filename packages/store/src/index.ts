@@ -5,3 +5,4 @@ export * from './id.js';
 export * from './messages.js';
 export { recordKey } from './record.js';
 export * from './suppressions.js';
+export * from './keys.js';

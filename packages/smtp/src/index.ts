@@ -1,0 +1,3 @@
+export * from './server/certificates.js';
+export * from './server/proxy-protocol.js';
+export * from './server/server.js';

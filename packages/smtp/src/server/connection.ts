@@ -1,0 +1,139 @@
+import type { Socket } from 'node:net';
+import { SMTPConnection } from 'smtp-server/lib/smtp-connection.js';
+import { SMTPStream } from 'smtp-server/lib/smtp-stream.js';
+import type { WaypostSmtpServer } from './server.js';
+
+const MAIL_PARAMS = new Set(['SIZE', 'BODY', 'SMTPUTF8', 'REQUIRETLS', 'RET', 'ENVID', 'AUTH']);
+const RCPT_PARAMS = new Set(['NOTIFY', 'ORCPT']);
+const ENHANCED = /^[245]\.\d{1,3}\.\d{1,3}(?: |$)/;
+const LF = 0x0a;
+const CR = 0x0d;
+
+type Parsed = Exclude<ReturnType<SMTPConnection['_parseAddressCommand']>, false>;
+
+/** Command lines must end in CRLF (RFC 5321 §2.3.8); smtp-server itself also takes a bare LF. */
+class StrictStream extends SMTPStream {
+  onBareLf: () => void = () => undefined;
+  #lastOctet = 0;
+
+  override _write(chunk: Buffer, encoding: BufferEncoding, next: (error?: Error | null) => void): void {
+    if (!this._dataMode && !this.isClosed && this.#hasBareLf(chunk)) this.onBareLf();
+    if (chunk.length > 0) this.#lastOctet = chunk[chunk.length - 1] as number;
+    super._write(chunk, encoding, next);
+  }
+
+  #hasBareLf(chunk: Buffer): boolean {
+    for (let at = chunk.indexOf(LF); at >= 0; at = chunk.indexOf(LF, at + 1)) {
+      if ((at === 0 ? this.#lastOctet : chunk[at - 1]) !== CR) return true;
+    }
+    return false;
+  }
+}
+
+/** smtp-server's connection, with what a relay needs beyond it. */
+export class WaypostConnection extends SMTPConnection {
+  #commands = 0;
+  #errors = 0;
+  #transactionTimer: NodeJS.Timeout | undefined;
+
+  private get limits() {
+    return (this._server as WaypostSmtpServer).limits;
+  }
+
+  /** Upstream always waits 100 ms for early talkers; here the wait is a setting, and none is none. */
+  override init(): void {
+    this._setListeners(() => {
+      const { connections } = this.limits;
+      if (this._server.connections.size > connections) {
+        return this.send(421, '4.3.2 Too many connections, try again later', false);
+      }
+      if (this.limits.bannerDelay > 0) setTimeout(() => this.connectionReady(), this.limits.bannerDelay).unref();
+      else this.connectionReady();
+    });
+  }
+
+  /** A text that brings its own enhanced status keeps it alone; too many errors end the session. */
+  override send(code: number, data?: string | string[] | null, context?: string | false): void {
+    const own = typeof data === 'string' && ENHANCED.test(data);
+    if (code >= 500 && code !== 530 && ++this.#errors > this.limits.errors) {
+      return super.send(421, '4.7.0 Too many errors, closing connection', false);
+    }
+    super.send(code, data, own ? false : context);
+  }
+
+  override _createParser(): SMTPStream {
+    if (!this.limits.strictCommands) return super._createParser();
+    const parser = new StrictStream({ maxCommandLength: this._server.options.maxCommandLength ?? 0 });
+    parser.oncommand = (command: Buffer, callback: () => void) => this._onCommand(command, callback);
+    parser.on('error', (error) => this.send(421, `4.5.2 ${error.message}`, false));
+    parser.onBareLf = () => {
+      if (this._upgrading) return;
+      this.send(521, '5.5.2 Lines must end in CRLF, closing connection', false);
+      this.close();
+    };
+    return parser;
+  }
+
+  override _onCommand(command: Buffer, callback?: () => void): void {
+    if (++this.#commands > this.limits.commands) {
+      return this.send(421, '4.7.0 Too many commands, closing connection', false);
+    }
+    super._onCommand(command, callback);
+  }
+
+  /** XCLIENT by network; upstream compares single addresses. */
+  override _proxyCommandAllowed(command: string, option: 'useXClient' | 'useXForward'): boolean {
+    if (option !== 'useXClient' || this._xClient.has('ADDR')) return false;
+    return (this._server as WaypostSmtpServer).xclient.has(this._originalRemoteAddress) && this._isSupported(command);
+  }
+
+  /** Upstream takes parameters it does not know (RFC 5321 §4.1.1.11 wants 555). */
+  override _validateMailParams(parsed: Parsed): ReturnType<SMTPConnection['_validateMailParams']> {
+    const unknown = unknownParam(parsed, MAIL_PARAMS);
+    if (unknown) return { code: 555, message: `5.5.4 MAIL parameter ${unknown} is not known`, enhancedCode: null };
+    if (this._transactionCounter >= this.limits.transactions) {
+      return { code: 421, message: '4.7.0 Too many messages in one session, connect again', enhancedCode: null };
+    }
+    return super._validateMailParams(parsed);
+  }
+
+  override handler_MAIL(command: Buffer, callback: () => void): void {
+    clearTimeout(this.#transactionTimer);
+    this.#transactionTimer = setTimeout(() => {
+      this.send(421, '4.4.2 The transaction took too long, closing connection', false);
+      this._socket.destroySoon();
+    }, this.limits.transactionTime);
+    this.#transactionTimer.unref();
+    super.handler_MAIL(command, callback);
+  }
+
+  override handler_RCPT(command: Buffer, callback: () => void): void {
+    const bare = command.lastIndexOf('>') >= command.length - 1;
+    const parsed = !bare && this._parseAddressCommand('rcpt to', command);
+    const unknown = parsed && unknownParam(parsed, RCPT_PARAMS);
+    if (unknown) {
+      this.send(555, `5.5.4 RCPT parameter ${unknown} is not known`);
+      return callback();
+    }
+    super.handler_RCPT(command, callback);
+  }
+
+  override _resetSession(): void {
+    clearTimeout(this.#transactionTimer);
+    super._resetSession();
+  }
+
+  override _onClose(): void {
+    clearTimeout(this.#transactionTimer);
+    super._onClose();
+  }
+
+  /** The socket, for limits by address and for TLS details. */
+  get socket(): Socket {
+    return this._socket;
+  }
+}
+
+function unknownParam(parsed: Parsed, known: ReadonlySet<string>): string | undefined {
+  return Object.keys(parsed.args || {}).find((name) => !known.has(name));
+}

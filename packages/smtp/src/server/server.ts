@@ -1,0 +1,85 @@
+import type { Socket } from 'node:net';
+import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
+import type { Networks } from '@waypost/config';
+import { WaypostConnection } from './connection.js';
+import { readProxyHeader } from './proxy-protocol.js';
+
+/** What one session may do. Times in ms. */
+export interface SessionLimits {
+  readonly connections: number;
+  readonly commands: number;
+  readonly errors: number;
+  readonly transactions: number;
+  /** From MAIL to the reply to the final dot. */
+  readonly transactionTime: number;
+  /** Wait before the banner to catch early talkers; 0 is none. */
+  readonly bannerDelay: number;
+  /** Command lines must end in CRLF. */
+  readonly strictCommands: boolean;
+}
+
+export interface WaypostSmtpOptions {
+  readonly smtp: SMTPServerOptions;
+  readonly limits: SessionLimits;
+  /** Networks whose connections begin with a PROXY header. */
+  readonly proxies: Networks;
+  /** Networks that may use XCLIENT. */
+  readonly xclient: Networks;
+}
+
+const PROXY_TIMEOUT = 5000;
+let serial = 0;
+
+/** smtp-server with our connections, and PROXY protocol version 2 and networks beside what it has. */
+export class WaypostSmtpServer extends SMTPServer {
+  readonly limits: SessionLimits;
+  readonly xclient: Networks;
+  readonly #proxies: Networks;
+
+  constructor(options: WaypostSmtpOptions) {
+    super({
+      ...options.smtp,
+      disableReverseLookup: true,
+      hideENHANCEDSTATUSCODES: false,
+      hideDSN: false,
+      hideREQUIRETLS: false,
+      rejectOversized: true,
+      useXClient: options.xclient.size > 0,
+      logger: false,
+    });
+    this.limits = options.limits;
+    this.xclient = options.xclient;
+    this.#proxies = options.proxies;
+  }
+
+  override connect(socket: Socket, socketOptions?: ConstructorParameters<typeof WaypostConnection>[2]): void {
+    const connection = new WaypostConnection(this, socket, socketOptions ?? null);
+    this.connections.add(connection);
+    connection.on('error', (error) => this._onError(error));
+    connection.on('connect', (data) => this._onClientConnect(data));
+    connection.init();
+  }
+
+  override _expectsProxyHeader(socket: Socket): boolean {
+    // Called by upstream's constructor too, before ours has run.
+    return this.#hasProxies() && this.#proxies.has(socket.remoteAddress);
+  }
+
+  override _handleProxy(socket: Socket, callback: (error: Error | null, options?: { id: string }) => void): void {
+    serial = (serial + 1) % Number.MAX_SAFE_INTEGER;
+    const id = serial.toString(36);
+    if (!this._expectsProxyHeader(socket)) return callback(null, { id });
+    readProxyHeader(socket, PROXY_TIMEOUT).then(
+      (addresses) => callback(null, { id, ...addresses }),
+      (error: Error) => {
+        socket.on('error', () => undefined);
+        socket.destroy();
+        callback(error);
+      },
+    );
+  }
+
+  #hasProxies(): boolean {
+    return #proxies in this && this.#proxies !== undefined;
+  }
+}

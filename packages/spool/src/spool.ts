@@ -1,0 +1,90 @@
+import type { Readable } from 'node:stream';
+import type { BodyRef } from '@waypost/mail';
+import type { Executor } from '@waypost/redis';
+import { BodyCache } from './cache.js';
+import { bodyKey } from './inline.js';
+import { type BlobStore, BodyMissingError, type Draft } from './port.js';
+
+export interface SpoolOptions {
+  /** Bodies up to this many octets go into Redis with the commit. */
+  readonly inlineMax: number;
+  /** Octets of inline bodies kept for a delivery in the same process. */
+  readonly cache: number;
+}
+
+/** Where bodies are between acceptance and the last recipient's end. */
+export class Spool {
+  readonly #cache: BodyCache;
+
+  constructor(
+    private readonly executor: Executor,
+    readonly blobs: BlobStore,
+    private readonly options: SpoolOptions,
+  ) {
+    this.#cache = new BodyCache(options.cache);
+  }
+
+  /**
+   * Takes a body in: small ones stay in memory for the commit, larger ones stream to the blob store as they come.
+   * @param prepend header fields to put before it.
+   * @throws what the source throws, and SpoolFullError; nothing is left behind then.
+   */
+  async receive(id: string, source: AsyncIterable<Buffer>, prepend?: Buffer): Promise<Draft> {
+    const chunks: Buffer[] = prepend ? [prepend] : [];
+    let size = prepend?.length ?? 0;
+    const iterator = source[Symbol.asyncIterator]();
+    for (let next = await iterator.next(); !next.done; next = await iterator.next()) {
+      chunks.push(next.value);
+      size += next.value.length;
+      if (size > this.options.inlineMax) return this.#toBlob(id, chunks, iterator);
+    }
+    const inline = chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, size);
+    return this.inlineDraft(id, inline);
+  }
+
+  /** @returns a draft of a body that is in memory already and small enough. */
+  inlineDraft(id: string, inline: Buffer): Draft {
+    this.#cache.put(id, inline);
+    return { id, ref: { at: 'inline', size: inline.length }, inline };
+  }
+
+  /** Takes in a body that is in memory. */
+  async store(id: string, body: Buffer): Promise<Draft> {
+    if (body.length <= this.options.inlineMax) return this.inlineDraft(id, body);
+    return this.#toBlob(id, [body], [][Symbol.iterator]() as never);
+  }
+
+  /**
+   * @returns the whole body as a Buffer when it is inline, else a stream.
+   * @throws BodyMissingError
+   */
+  async read(id: string, ref: BodyRef): Promise<Buffer | Readable> {
+    if (ref.at !== 'inline') return this.blobs.get(id);
+    const cached = this.#cache.get(id);
+    if (cached) return cached;
+    const [body] = await this.executor.exec([{ name: 'get', args: [bodyKey(id)], binary: true }]);
+    if (!Buffer.isBuffer(body)) throw new BodyMissingError(id);
+    return body;
+  }
+
+  /** Drops a draft that was never committed. */
+  async discard(draft: Draft): Promise<void> {
+    this.#cache.forget(draft.id);
+    if (!draft.inline) await this.blobs.delete(draft.id);
+  }
+
+  /** Drops the body of a message that has ended; what lay in Redis went with its record. */
+  async remove(id: string, ref: BodyRef): Promise<void> {
+    this.#cache.forget(id);
+    if (ref.at !== 'inline') await this.blobs.delete(id);
+  }
+
+  async #toBlob(id: string, chunks: Buffer[], rest: AsyncIterator<Buffer>): Promise<Draft> {
+    async function* all(): AsyncGenerator<Buffer> {
+      for (let chunk = chunks.shift(); chunk; chunk = chunks.shift()) yield chunk;
+      for (let next = await rest.next(); !next.done; next = await rest.next()) yield next.value;
+    }
+    const size = await this.blobs.put(id, all());
+    return { id, ref: { at: this.blobs.kind, size } };
+  }
+}

@@ -1,0 +1,15 @@
+/** A credential that was proven, for SMTP AUTH or an API request. */
+export interface Credential {
+  /** Public id of the key. */
+  readonly id: string;
+  readonly tenant?: string;
+  readonly scopes: readonly string[];
+  /** Whether this credential may send as an address. */
+  allowsSender(address: string): boolean;
+}
+
+/** Proves credentials; `store`'s KeyStore implements it. */
+export interface Authenticator {
+  /** @param user any name, or the key's id. @param password the key's secret. @returns undefined where it does not hold. */
+  authenticate(input: { user: string; password: string; remoteAddress?: string }): Promise<Credential | undefined>;
+}

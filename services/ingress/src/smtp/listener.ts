@@ -1,0 +1,233 @@
+import { type Config, type ListenerConfig, Networks } from '@waypost/config';
+import { SmtpError } from '@waypost/mail';
+import type { Runtime, Service } from '@waypost/runtime';
+import { type LoadedIdentities, WaypostSmtpServer } from '@waypost/smtp';
+import type { Spool } from '@waypost/spool';
+import type { BackPressure, Committer } from '@waypost/store';
+import type { SMTPServerDataStream, SMTPServerSession } from 'smtp-server';
+import type { InFlight } from '../in-flight.js';
+import type { Authenticator } from '../ports.js';
+import { accept } from './accept.js';
+import { checkRecipient, checkSender, type SessionRules, toEnvelope, toOrigin } from './session.js';
+
+export interface ListenerDeps {
+  readonly runtime: Runtime;
+  readonly config: () => Config;
+  readonly spool: Spool;
+  readonly committer: Committer;
+  readonly pressure: BackPressure;
+  readonly inFlight: InFlight;
+  readonly authenticator: Authenticator;
+  readonly identities: LoadedIdentities | undefined;
+}
+
+type Reply = (error?: Error | null, message?: string) => void;
+const DEFAULT_BANNER_DELAY = 100;
+/** Failed logins one session may make. */
+const AUTH_FAILURES = 3;
+
+/** One configured SMTP listener. */
+export class SmtpListener implements Service {
+  readonly name: string;
+  readonly #server: WaypostSmtpServer;
+  readonly #rules: SessionRules;
+  readonly #perAddress = new Map<string, number>();
+  readonly #failures = new WeakMap<SMTPServerSession, number>();
+  #listening = false;
+
+  constructor(
+    private readonly listener: ListenerConfig,
+    private readonly deps: ListenerDeps,
+  ) {
+    this.name = `smtp ${listener.name}`;
+    this.#rules = { listener, allow: new Networks(listener.allow) };
+    this.#server = this.#create();
+  }
+
+  async start(): Promise<void> {
+    const { host, port } = this.listener;
+    await new Promise<void>((resolve, reject) => {
+      this.#server.server.once('error', reject);
+      this.#server.listen(port, host, () => resolve());
+    });
+    this.#server.on('error', (error) => this.deps.runtime.log.debug({ error: error.message }, 'SMTP session ended in error'));
+    this.#listening = true;
+  }
+
+  /** The port it listens on. */
+  get port(): number {
+    const address = this.#server.server.address();
+    return address && typeof address === 'object' ? address.port : this.listener.port;
+  }
+
+  ready(): string | undefined {
+    return this.#listening ? undefined : 'not listening';
+  }
+
+  /** Takes certificates that were replaced. */
+  updateIdentities(identities: LoadedIdentities): void {
+    this.#server.updateSecureContext({ ...identities.default, sniOptions: identities.bySni as Map<string, object> });
+  }
+
+  /** Stops listening; sessions without a transaction end now, the others when theirs is answered. */
+  async stop(deadline: number): Promise<void> {
+    this.#listening = false;
+    const end = Date.now() + deadline;
+    const closed = new Promise<void>((resolve) => this.#server.server.close(() => resolve()));
+    const sweep = () => {
+      for (const connection of [...this.#server.connections]) {
+        const busy = connection.session.envelope?.mailFrom;
+        if (!busy || Date.now() >= end) connection.send(421, '4.3.2 Service shutting down, try again later', false);
+      }
+    };
+    sweep();
+    const timer = setInterval(sweep, 50);
+    await closed;
+    clearInterval(timer);
+  }
+
+  #create(): WaypostSmtpServer {
+    const { listener, deps } = this;
+    const { limits, server } = deps.config();
+    const submission = listener.kind === 'submission';
+    return new WaypostSmtpServer({
+      limits: {
+        connections: limits.connections,
+        commands: limits.commands_per_session,
+        errors: limits.errors_per_session,
+        transactions: limits.transactions_per_session,
+        transactionTime: limits.transaction_timeout,
+        bannerDelay: listener.kind === 'mx' ? (listener.banner_delay ?? DEFAULT_BANNER_DELAY) : 0,
+        strictCommands: listener.bare_newlines === 'reject',
+      },
+      proxies: new Networks(listener.proxy_protocol),
+      xclient: new Networks(listener.xclient),
+      smtp: {
+        name: server.hostname,
+        banner: 'Waypost',
+        size: limits.message_size,
+        maxRecipients: limits.recipients,
+        socketTimeout: limits.idle_timeout,
+        secure: listener.tls === 'implicit',
+        authOptional: !submission,
+        authMethods: ['PLAIN', 'LOGIN'],
+        allowInsecureAuth: listener.auth_without_tls,
+        disabledCommands: [...(submission ? [] : ['AUTH']), ...(listener.tls === 'starttls' ? [] : ['STARTTLS']), ...UNUSED],
+        hideSTARTTLS: listener.tls !== 'starttls',
+        ...(deps.identities ? { ...deps.identities.default, sniOptions: deps.identities.bySni as Map<string, object> } : {}),
+        onConnect: (session, reply) => this.#answer(reply, () => this.#connect(session)),
+        onAuth: (auth, session, reply) => this.#auth(auth, session, reply),
+        onMailFrom: (address, session, reply) => this.#answer(reply, () => this.#mail(address, session)),
+        onRcptTo: (address, session, reply) => this.#answer(reply, () => checkRecipient(address, session, this.#rules)),
+        onData: (stream, session, reply) => this.#data(stream, session, reply),
+        onClose: (session) => this.#close(session),
+      },
+    });
+  }
+
+  #answer(reply: Reply, check: () => unknown): void {
+    try {
+      check();
+    } catch (error) {
+      return reply(this.#refusal(error));
+    }
+    reply();
+  }
+
+  #connect(session: SMTPServerSession): void {
+    const { metrics } = this.deps.runtime;
+    const { connections_per_address: limit } = this.deps.config().limits;
+    const key = addressKey(session.remoteAddress);
+    const count = (this.#perAddress.get(key) ?? 0) + 1;
+    this.#perAddress.set(key, count);
+    metrics.smtpSessions.inc({ listener: this.listener.name });
+    if (count > limit) throw new SmtpError(421, '4.7.0', 'Too many connections from your address, try again later');
+    metrics.smtpSessionsTotal.inc({ listener: this.listener.name, result: 'accepted' });
+  }
+
+  #close(session: SMTPServerSession): void {
+    const key = addressKey(session.remoteAddress);
+    const count = (this.#perAddress.get(key) ?? 1) - 1;
+    if (count > 0) this.#perAddress.set(key, count);
+    else this.#perAddress.delete(key);
+    this.deps.runtime.metrics.smtpSessions.dec({ listener: this.listener.name });
+  }
+
+  #auth(
+    auth: { method: string; username?: string | null | undefined; password?: string | null | undefined },
+    session: SMTPServerSession,
+    reply: (error: Error | null | undefined, response?: { user?: unknown }) => void,
+  ): void {
+    if (auth.method === 'XCLIENT') return reply(null, {});
+    const input = { user: auth.username ?? '', password: auth.password ?? '', remoteAddress: session.remoteAddress };
+    this.deps.authenticator.authenticate(input).then(
+      (credential) => {
+        if (credential?.scopes.includes('send')) return reply(null, { user: credential });
+        this.deps.runtime.metrics.authFailures.inc({ protocol: 'smtp' });
+        const failures = (this.#failures.get(session) ?? 0) + 1;
+        this.#failures.set(session, failures);
+        const refusal =
+          failures >= AUTH_FAILURES
+            ? new SmtpError(421, '4.7.0', 'Too many failed logins, closing connection')
+            : new SmtpError(535, '5.7.8', 'Authentication failed: use an API key with the scope "send" as password');
+        setTimeout(() => reply(toReplyError(refusal)), AUTH_DELAY).unref();
+      },
+      (error) => reply(this.#refusal(error, new SmtpError(454, '4.7.0', 'Authentication is not available now'))),
+    );
+  }
+
+  #mail(address: Parameters<typeof checkSender>[0], session: SMTPServerSession): void {
+    const reason = this.deps.pressure.reason();
+    if (reason) throw new SmtpError(452, '4.3.1', `Try again later: ${reason}`);
+    if (!this.deps.inFlight.hasRoom()) throw new SmtpError(452, '4.3.1', 'Too many messages at once, try again later');
+    checkSender(address, session, this.#rules);
+  }
+
+  #data(stream: SMTPServerDataStream, session: SMTPServerSession, reply: Reply): void {
+    const { limits, server, spool } = this.deps.config();
+    const origin = toOrigin(session, this.listener);
+    const settings = {
+      hostname: server.hostname,
+      inlineMax: spool.inline_max,
+      headerSize: limits.header_size,
+      receivedLimit: limits.received_headers,
+      bareNewlines: this.listener.bare_newlines,
+    };
+    const incoming = { envelope: toEnvelope(session), origin, stream: stream as never };
+    accept(incoming, settings, this.deps).then(
+      (id) => {
+        this.deps.runtime.metrics.messagesReceived.inc({ kind: origin.kind, protocol: origin.protocol });
+        reply(null, `Ok: queued as ${id}`);
+      },
+      (error) => reply(this.#refusal(error)),
+    );
+  }
+
+  /** @returns what the client is told; the private cause is logged. */
+  #refusal(error: unknown, unknown = new SmtpError(451, '4.3.0', 'Local error, try again later')): Error {
+    const { log, metrics } = this.deps.runtime;
+    const known = error instanceof SmtpError;
+    const refusal = known ? error : unknown;
+    if (!known || error.cause) {
+      const cause = (known ? error.cause : error) as Error;
+      log.warn({ listener: this.listener.name, reply: refusal.message, cause: cause?.message }, 'refused for our own trouble');
+    }
+    metrics.messagesRefused.inc({ kind: this.listener.kind, code: String(refusal.reply.code) });
+    return toReplyError(refusal);
+  }
+}
+
+/** Commands that a mail server has no use for any more. */
+const UNUSED = ['WIZ', 'SHELL', 'KILL', 'XFORWARD'];
+/** Slows guessing down without holding much. */
+const AUTH_DELAY = 300;
+
+function toReplyError({ reply, cause }: SmtpError): Error {
+  const error = new Error(`${reply.enhanced} ${reply.text}`, { cause });
+  return Object.assign(error, { responseCode: reply.code });
+}
+
+/** IPv6 clients own a /64 at least, so that is what a limit counts. */
+function addressKey(address: string): string {
+  return address.includes(':') ? address.split(':').slice(0, 4).join(':') : address;
+}
