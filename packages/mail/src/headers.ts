@@ -1,6 +1,10 @@
 const CR = 0x0d;
 const LF = 0x0a;
-const COLON = 0x3a;
+const SPACE = 0x20;
+const TAB = 0x09;
+const FIRST_WINDOW = 4096;
+const EMPTY_LINE = /\n\r?\n/;
+const FIELD_NAME = /^[\x21-\x39\x3b-\x7e]+$/;
 
 /** One header field's place in a buffer; the end includes its line end. */
 export interface FieldSpan {
@@ -17,44 +21,64 @@ export interface FieldSpan {
  * @returns -1 where it has not come yet.
  */
 export function headerEnd(buffer: Buffer): number {
+  if (buffer[0] === LF) return 1;
   if (buffer[0] === CR && buffer[1] === LF) return 2;
-  const at = buffer.indexOf('\r\n\r\n');
-  return at < 0 ? -1 : at + 4;
+  // Searched as text, where V8 is several times faster than over octets, and in windows, as bodies are long.
+  for (let from = 0, window = FIRST_WINDOW; from < buffer.length; window *= 4) {
+    const text = buffer.toString('latin1', from, from + window);
+    const match = EMPTY_LINE.exec(text);
+    if (match) return from + match.index + match[0].length;
+    if (from + window >= buffer.length) return -1;
+    from += window - 2;
+  }
+  return -1;
 }
 
 /** Splits the header section into fields. Lines that are no field are passed over; nothing throws. */
 export function headerFields(buffer: Buffer, end = sectionEnd(buffer)): FieldSpan[] {
+  const text = buffer.toString('latin1', 0, end);
   const fields: FieldSpan[] = [];
-  let at = 0;
-  while (at < end) {
-    let next = lineEnd(buffer, at, end);
-    while (next < end && (buffer[next] === 0x20 || buffer[next] === 0x09)) next = lineEnd(buffer, next, end);
-    const colon = buffer.indexOf(COLON, at);
-    if (colon > at && colon < next) {
-      const name = buffer.toString('latin1', at, colon).trimEnd();
-      if (/^[\x21-\x39\x3b-\x7e]+$/.test(name)) fields.push({ name: name.toLowerCase(), start: at, value: colon + 1, end: next });
+  for (let at = 0; at < text.length; ) {
+    const first = lineEnd(text, at);
+    let next = first;
+    while (next < text.length && isBlank(text.charCodeAt(next))) next = lineEnd(text, next);
+    const colon = text.slice(at, first).indexOf(':');
+    const name = colon > 0 ? text.slice(at, at + colon).trimEnd() : '';
+    if (FIELD_NAME.test(name)) {
+      fields.push({ name: name.toLowerCase(), start: at, value: at + colon + 1, end: next });
     }
     at = next;
   }
   return fields;
 }
 
+const isBlank = (code: number) => code === SPACE || code === TAB;
+
 function sectionEnd(buffer: Buffer): number {
   const end = headerEnd(buffer);
   return end < 0 ? buffer.length : end;
 }
 
-function lineEnd(buffer: Buffer, from: number, end: number): number {
-  const at = buffer.indexOf(LF, from);
-  return at < 0 || at >= end ? end : at + 1;
+function lineEnd(text: string, from: number): number {
+  const at = text.indexOf('\n', from);
+  return at < 0 ? text.length : at + 1;
 }
 
-/** @returns a field's value unfolded and trimmed, UTF-8. */
+/** @returns a field's value unfolded and trimmed, UTF-8 (RFC 5322 §2.2.3). */
 export function fieldValue(buffer: Buffer, field: FieldSpan): string {
-  return buffer.toString('utf8', field.value, field.end).replace(/\r?\n[ \t]*/g, ' ').trim();
+  return buffer.toString('utf8', field.value, field.end).replace(/[\r\n]+[ \t]*/g, ' ').trim();
 }
 
-/** @returns the buffer without these fields; the same buffer where there are none. */
+/** @returns the value of the first field of this name (in lower case), or undefined. */
+export function firstValue(buffer: Buffer, fields: readonly FieldSpan[], name: string): string | undefined {
+  const field = fields.find((one) => one.name === name);
+  return field && fieldValue(buffer, field);
+}
+
+/**
+ * @param fields in their order in the buffer.
+ * @returns the buffer without these fields; the same buffer where there are none.
+ */
 export function withoutFields(buffer: Buffer, fields: readonly FieldSpan[]): Buffer {
   if (fields.length === 0) return buffer;
   const parts: Buffer[] = [];
@@ -67,60 +91,19 @@ export function withoutFields(buffer: Buffer, fields: readonly FieldSpan[]): Buf
   return Buffer.concat(parts);
 }
 
-/** Finds bare CR and bare LF over the chunks of a stream (RFC 5321 §2.3.8). */
-export class LineEndScanner {
-  #afterCr = false;
-
-  /** @returns whether the chunk, in its place in the stream, has a CR without LF or an LF without CR. */
-  hasBare(chunk: Buffer): boolean {
-    if (chunk.length === 0) return false;
-    if (this.#afterCr !== (chunk[0] === LF)) return true;
-    this.#afterCr = chunk[chunk.length - 1] === CR;
-    let lf = chunk.indexOf(LF, this.#startsWithLf(chunk));
-    let crs = 0;
-    while (lf >= 0) {
-      if (chunk[lf - 1] !== CR) return true;
-      crs += 1;
-      lf = chunk.indexOf(LF, lf + 1);
-    }
-    return countCr(chunk) !== crs + (this.#afterCr ? 1 : 0);
-  }
-
-  /** @returns whether the stream ended in a CR. */
-  endsBare(): boolean {
-    return this.#afterCr;
-  }
-
-  #startsWithLf(chunk: Buffer): number {
-    return chunk[0] === LF ? 1 : 0;
-  }
+/**
+ * @returns whether a machine or a list sent the message, so that a person need not hear of a mere delay (RFC 3834 §5, RFC 2919, and
+ *   the older Precedence).
+ */
+export function isAutomatic(buffer: Buffer, fields: readonly FieldSpan[]): boolean {
+  return fields.some((field) => {
+    if (field.name === 'list-id' || field.name === 'list-post' || field.name === 'list-unsubscribe') return true;
+    if (field.name === 'precedence') return /^(?:bulk|list|junk)\b/i.test(fieldValue(buffer, field));
+    return field.name === 'auto-submitted' && !/^no\b/i.test(fieldValue(buffer, field));
+  });
 }
 
-function countCr(chunk: Buffer): number {
-  let count = 0;
-  for (let at = chunk.indexOf(CR); at >= 0; at = chunk.indexOf(CR, at + 1)) count += 1;
-  return count;
-}
-
-/** Turns every bare CR and bare LF of a stream into CRLF. */
-export class LineEndNormaliser {
-  #afterCr = false;
-
-  push(chunk: Buffer): Buffer {
-    const out: number[] = [];
-    for (const octet of chunk) {
-      if (this.#afterCr && octet !== LF) out.push(LF);
-      else if (octet === LF && !this.#afterCr) out.push(CR);
-      out.push(octet);
-      this.#afterCr = octet === CR;
-    }
-    return Buffer.from(out);
-  }
-
-  /** @returns what is owed at the end. */
-  end(): Buffer {
-    const owed = this.#afterCr;
-    this.#afterCr = false;
-    return owed ? Buffer.from([LF]) : Buffer.alloc(0);
-  }
+/** @returns whether the buffer is ASCII throughout, so that it goes anywhere without 8BITMIME (RFC 6152). */
+export function isSevenBit(buffer: Buffer): boolean {
+  return !/[\x80-\xff]/.test(buffer.toString('latin1'));
 }

@@ -30,7 +30,7 @@ export function parseReply(raw: string): Reply {
   const texts: string[] = [];
   let code = 0;
   let enhanced: string | undefined;
-  for (const line of raw.split(/\r?\n/)) {
+  for (const line of raw.split(/\r*\n/)) {
     const match = LINE.exec(line);
     if (!match) {
       if (line.trim()) texts.push(line.trim());
@@ -38,9 +38,9 @@ export function parseReply(raw: string): Reply {
     }
     code = Number(match[1]);
     const status = match[3];
-    if (status && status[0] === line[0]) enhanced = status;
-    else if (status) texts.push(status);
-    if (match[4]) texts.push(match[4].trim());
+    const agrees = status?.[0] === line[0];
+    if (status && agrees) enhanced = status;
+    texts.push((status && !agrees ? `${status} ${match[4] ?? ''}` : (match[4] ?? '')).trim());
   }
   const text = printable(texts.filter(Boolean).join('\n'));
   return { code, ...(enhanced ? { enhanced } : {}), text };
@@ -51,9 +51,9 @@ export function formatReply(reply: Reply): string {
   return [reply.code || '', reply.enhanced ?? '', reply.text.replaceAll('\n', ' ')].filter(Boolean).join(' ');
 }
 
-/** Replaces control characters, so that remote text cannot forge log lines or header fields; at most 1,000 characters. */
+/** Replaces control characters (C1 too), so that remote text cannot forge log lines or header fields; at most 1,000 characters. */
 function printable(text: string): string {
-  return text.replace(/[\x00-\x09\x0b-\x1f\x7f]/g, '?').slice(0, 1000);
+  return text.replace(/[\x00-\x09\x0b-\x1f\x7f-\x9f]/g, '?').slice(0, 1000);
 }
 
 /** 4yz: try again later (RFC 5321 §4.2.1). */
@@ -64,4 +64,25 @@ export const isPermanent = (reply: Reply) => reply.code >= 500 && reply.code < 6
 /** @returns the enhanced status, or the plainest one of the code's class. */
 export function statusOf(reply: Reply): string {
   return reply.enhanced ?? (isPermanent(reply) ? '5.0.0' : reply.code >= 200 && reply.code < 300 ? '2.0.0' : '4.0.0');
+}
+
+/** The three numbers of an enhanced status (RFC 3463 §2). */
+export interface EnhancedStatus {
+  /** 2 success, 4 persistent transient, 5 permanent. */
+  readonly class: 2 | 4 | 5;
+  /** 0 other, 1 address, 2 mailbox, 3 mail system, 4 network and routing, 5 protocol, 6 content, 7 security or policy. */
+  readonly subject: number;
+  readonly detail: number;
+}
+
+/** @returns the parts of an enhanced status, or undefined where it is none. */
+export function parseEnhanced(status: string): EnhancedStatus | undefined {
+  const match = /^([245])\.(\d{1,3})\.(\d{1,3})$/.exec(status);
+  if (!match) return undefined;
+  return { class: Number(match[1]) as 2 | 4 | 5, subject: Number(match[2]), detail: Number(match[3]) };
+}
+
+/** @returns `subject.detail` of a reply's enhanced status, which means the same in every class; undefined where there is none. */
+export function conditionOf(reply: Reply): string | undefined {
+  return reply.enhanced?.slice(reply.enhanced.indexOf('.') + 1);
 }

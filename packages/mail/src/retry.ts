@@ -6,9 +6,14 @@ export interface RetryPolicy {
   readonly jitter: number;
 }
 
+/** A last attempt is not worth making when it comes this soon after the one before, as a part of `initial` (or of the age) where that is shorter. */
+const TOO_SOON = 0.01;
+
 /**
  * When to try again after the `attempt`-th attempt failed for now: exponential back-off with jitter; the last try is
  * made when the message comes of age.
+ * @param message attempts made so far (1 after the first), arrival in ms since the epoch, and age in ms at which it expires.
+ * @param now ms since the epoch.
  * @param random from 0 to 1.
  * @returns ms since the epoch, or undefined when the message has expired.
  */
@@ -19,7 +24,8 @@ export function nextAttempt(
   random = Math.random(),
 ): number | undefined {
   const expires = message.receivedAt + message.maxAge;
-  if (now >= expires) return undefined;
+  // Also catches a last attempt that a clock running ahead made a moment early.
+  if (expires - now <= Math.min(policy.initial, message.maxAge) * TOO_SOON) return undefined;
   const delay = Math.min(policy.max, policy.initial * policy.factor ** Math.max(0, message.attempt - 1));
   return Math.min(expires, Math.round(now + delay * (1 + policy.jitter * (random * 2 - 1))));
 }
