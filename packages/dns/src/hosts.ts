@@ -1,0 +1,17 @@
+/** One mail exchanger of a domain. */
+export interface MxHost {
+  /** In lower case, as A-labels; of an address-literal domain the literal itself. */
+  readonly name: string;
+  /** Lower comes first. */
+  readonly preference: number;
+  /** The domain has no MX records and stands for itself (RFC 5321 §5.1). */
+  readonly implicit: boolean;
+}
+
+export interface HostAddress {
+  readonly address: string;
+  readonly family: 4 | 6;
+}
+
+/** One address to try. */
+export interface Candidate extends MxHost, HostAddress {}

@@ -1,0 +1,6 @@
+export * from './errors.js';
+export * from './hosts.js';
+export * from './lookup.js';
+export * from './names.js';
+export * from './resolver.js';
+export type { ResolverSettings } from './settings.js';

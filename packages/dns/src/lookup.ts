@@ -1,0 +1,42 @@
+import { lookup as systemLookup } from 'node:dns/promises';
+import { Resolver } from 'node:dns/promises';
+
+export interface AddressRecord {
+  readonly address: string;
+  /** Seconds. */
+  readonly ttl: number;
+}
+
+/**
+ * What the resolver asks of DNS. Rejections carry Node's codes: ENOTFOUND (NXDOMAIN), ENODATA (no such record), anything else is taken
+ * for temporary. CNAMEs are followed behind this port, as a recursive name server does (RFC 5321 §5.1).
+ */
+export interface DnsLookup {
+  mx(name: string): Promise<readonly { readonly exchange: string; readonly priority: number }[]>;
+  a(name: string): Promise<readonly AddressRecord[]>;
+  aaaa(name: string): Promise<readonly AddressRecord[]>;
+  /** The system's own way: hosts file, search domains, then DNS; for hosts that an operator names. */
+  system(name: string): Promise<readonly { readonly address: string; readonly family: number }[]>;
+  cancel(): void;
+}
+
+export interface NodeLookupSettings {
+  /** `address` or `address:port`; the system's where empty. */
+  readonly servers?: readonly string[];
+  /** Milliseconds for the first try at one server; each further try takes longer. */
+  readonly tryTimeout?: number;
+  readonly tries?: number;
+}
+
+/** DNS through c-ares, beside the thread pool; the system's lookup takes one of its threads. */
+export function createNodeLookup(settings: NodeLookupSettings = {}): DnsLookup {
+  const resolver = new Resolver({ timeout: settings.tryTimeout ?? 2_000, tries: settings.tries ?? 3 });
+  if (settings.servers?.length) resolver.setServers([...settings.servers]);
+  return {
+    mx: (name) => resolver.resolveMx(name),
+    a: (name) => resolver.resolve4(name, { ttl: true }),
+    aaaa: (name) => resolver.resolve6(name, { ttl: true }),
+    system: (name) => systemLookup(name, { all: true }),
+    cancel: () => resolver.cancel(),
+  };
+}

@@ -1,0 +1,188 @@
+import { type Loaded, TtlCache } from './cache.js';
+import { ResolveError } from './errors.js';
+import type { Candidate, HostAddress, MxHost } from './hosts.js';
+import type { AddressRecord, DnsLookup } from './lookup.js';
+import { literalAddress, toAsciiDomain } from './names.js';
+import { orderAddresses, orderHosts, shuffle, withoutSelf } from './order.js';
+import { DEFAULTS, type ResolverSettings } from './settings.js';
+
+export interface ResolverDeps {
+  readonly lookup: DnsLookup;
+  /** From 0 to 1. */
+  readonly random?: () => number;
+  /** Milliseconds since the epoch. */
+  readonly now?: () => number;
+  /** Whether a host name is ours, so that mail does not circle between MX hosts. */
+  readonly isSelf?: (host: string) => boolean;
+}
+
+type Answer<T> = readonly T[] | ResolveError;
+
+/** Finds where mail for a domain goes, with a cache of its own. Every failure is a ResolveError. */
+export class MailResolver {
+  readonly #deps: Required<ResolverDeps>;
+  readonly #settings: Required<ResolverSettings>;
+  readonly #mx: TtlCache<Answer<MxHost>>;
+  readonly #addresses: TtlCache<Answer<HostAddress>>;
+
+  constructor(deps: ResolverDeps, settings: ResolverSettings = {}) {
+    this.#deps = { random: Math.random, now: Date.now, isSelf: () => false, ...deps };
+    this.#settings = { ...DEFAULTS, ...settings };
+    const cache = { size: this.#settings.cacheSize, staleFor: this.#settings.staleFor };
+    this.#mx = new TtlCache(cache, this.#deps.now);
+    this.#addresses = new TtlCache(cache, this.#deps.now);
+  }
+
+  /**
+   * Finds the MX hosts of a domain (RFC 5321 §5.1): by preference, equal ones shuffled anew at each call, without those that are
+   * not better than ourselves.
+   * @param domain ASCII or international, or an address literal.
+   * @throws ResolveError 556 5.1.10 for a null MX (RFC 7505), 550 5.4.4 for what does not exist, 550 5.1.2 for what is no domain,
+   *   554 5.4.6 when we are the best MX, 451 4.4.3 when DNS fails for now.
+   */
+  async resolveMx(domain: string): Promise<MxHost[]> {
+    if (literalAddress(domain)) return [{ name: domain, preference: 0, implicit: true }];
+    const name = toAsciiDomain(domain);
+    if (name === undefined) throw new ResolveError('bad-name', `${shown(domain)} is not a domain that mail can be sent to`);
+    const hosts = unwrap(await this.#mx.get(name, () => this.#loadMx(name)));
+    const others = withoutSelf(hosts, this.#deps.isSelf);
+    if (others.length === 0) throw new ResolveError('loop', `mail for ${name} loops back to this server, its best mail exchanger`);
+    return orderHosts(others, this.#deps.random);
+  }
+
+  /**
+   * @param host an MX host's name or a literal.
+   * @returns its addresses in the family preferred first, at least one.
+   * @throws ResolveError
+   */
+  async resolveAddresses(host: string): Promise<HostAddress[]> {
+    const literal = literalAddress(host);
+    if (literal) return this.#ordered([literal], host);
+    const name = toAsciiDomain(host);
+    if (name === undefined) throw new ResolveError('bad-name', `${shown(host)} is not a host name`);
+    return this.#ordered(unwrap(await this.#addresses.get(name, () => this.#loadAddresses(name))), name);
+  }
+
+  /**
+   * Finds a host that an operator named, such as a smart host: literals, the system's hosts file and search domains, DNS. That it does
+   * not exist is temporary, as its name can be mended while the mail waits.
+   * @throws ResolveError, only `temporary`.
+   */
+  async resolveHost(host: string): Promise<HostAddress[]> {
+    const literal = literalAddress(host);
+    if (literal) return [literal];
+    try {
+      if (this.#settings.dnsFirst && host.includes('.')) return await this.resolveAddresses(host);
+    } catch (error) {
+      if (!(error instanceof ResolveError) || !error.permanent) throw error;
+    }
+    return this.#ordered(unwrap(await this.#addresses.get(`system:${host}`, () => this.#loadSystem(host))), host, 'temporary');
+  }
+
+  /**
+   * Goes through the addresses for a domain in the order to try them, looking up each host only when its turn comes.
+   * @throws ResolveError before the first one, when there is none.
+   */
+  async *candidates(domain: string): AsyncGenerator<Candidate, void> {
+    let given = 0;
+    let failure: ResolveError | undefined;
+    for (const host of await this.resolveMx(domain)) {
+      const addresses = await this.resolveAddresses(host.name).catch((error: unknown) => {
+        if (!(error instanceof ResolveError)) throw error;
+        failure = failure && !failure.permanent ? failure : error;
+        return [];
+      });
+      for (const address of addresses) {
+        if (given >= this.#settings.maxCandidates) return;
+        given += 1;
+        yield { ...host, ...address };
+      }
+    }
+    if (given === 0 && failure) throw failure;
+  }
+
+  #ordered(found: readonly HostAddress[], host: string, kind: 'not-found' | 'temporary' = 'not-found'): HostAddress[] {
+    const { family, prefer } = this.#settings;
+    const usable = orderAddresses(shuffle(found, this.#deps.random), family, prefer);
+    if (usable.length === 0) throw new ResolveError(kind, `${shown(host)} has no ${family === 'any' ? 'IP' : family} address`);
+    return usable;
+  }
+
+  async #loadMx(name: string): Promise<Loaded<Answer<MxHost>>> {
+    const { mxTtl, negativeTtl } = this.#settings;
+    const found = await this.#ask(() => this.#deps.lookup.mx(name));
+    if (found.code === 'ENODATA') return { value: [{ name, preference: 0, implicit: true }], ttl: mxTtl };
+    if (!found.records) return this.#failure(name, 'MX', found.code);
+    const named = found.records.filter(({ exchange }) => exchange !== '' && exchange !== '.');
+    if (named.length === 0) {
+      return { value: new ResolveError('null-mx', `${name} takes no mail: its MX record is null`), ttl: mxTtl };
+    }
+    const hosts = named.flatMap(({ exchange, priority }) => {
+      const host = toAsciiDomain(exchange);
+      return host === undefined ? [] : [{ name: host, preference: priority, implicit: false }];
+    });
+    if (hosts.length > 0) return { value: hosts, ttl: mxTtl };
+    return { value: new ResolveError('not-found', `the MX records of ${name} name no valid host`), ttl: negativeTtl };
+  }
+
+  async #loadAddresses(name: string): Promise<Loaded<Answer<HostAddress>>> {
+    const { family, minTtl, maxTtl } = this.#settings;
+    const [four, six] = await Promise.all([
+      family === 'ipv6' ? NONE : this.#ask(() => this.#deps.lookup.a(name)),
+      family === 'ipv4' ? NONE : this.#ask(() => this.#deps.lookup.aaaa(name)),
+    ]);
+    const records = [...tagged(four.records, 4), ...tagged(six.records, 6)];
+    if (records.length > 0) {
+      const ttl = Math.min(...records.map((record) => record.ttl * 1000));
+      return { value: records.map(({ address, family }) => ({ address, family })), ttl: Math.min(maxTtl, Math.max(minTtl, ttl)) };
+    }
+    const failed = [four, six].find(({ code }) => code !== undefined && !isAbsent(code));
+    return this.#failure(name, 'A and AAAA', failed?.code ?? four.code ?? six.code);
+  }
+
+  async #loadSystem(host: string): Promise<Loaded<Answer<HostAddress>>> {
+    const { failureTtl } = this.#settings;
+    const found = await this.#ask(() => this.#deps.lookup.system(host));
+    if (found.records) {
+      const value = found.records.map(({ address, family }) => ({ address, family: family === 6 ? (6 as const) : (4 as const) }));
+      return { value, ttl: SYSTEM_TTL };
+    }
+    const text = `host ${shown(host)} cannot be resolved (${found.code}); check its name in the configuration`;
+    return { value: new ResolveError('temporary', text), ttl: failureTtl, failed: true };
+  }
+
+  #failure<T>(name: string, type: string, code = 'ENODATA'): Loaded<Answer<T>> {
+    if (isAbsent(code)) {
+      const why = code === 'ENOTFOUND' ? 'the domain does not exist' : 'it has no such record';
+      const value = new ResolveError('not-found', `no mail host found for ${name} (${type}): ${why}`);
+      return { value, ttl: this.#settings.negativeTtl };
+    }
+    const value = new ResolveError('temporary', `DNS gave no answer for ${name} (${type}): ${code}; tried again later`);
+    return { value, ttl: this.#settings.failureTtl, failed: true };
+  }
+
+  /** @returns what was found or the code of why not; never rejects, and never takes longer than the timeout. */
+  async #ask<T>(question: () => Promise<readonly T[]>): Promise<{ records?: readonly T[]; code?: string }> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<{ code: string }>((resolve) => {
+      timer = setTimeout(() => resolve({ code: 'ETIMEOUT' }), this.#settings.timeout);
+    });
+    const answer = Promise.resolve().then(question).then(
+      (records) => (records.length > 0 ? { records } : { code: 'ENODATA' }),
+      (error: NodeJS.ErrnoException) => ({ code: error.code ?? error.message }),
+    );
+    return Promise.race([answer, late]).finally(() => clearTimeout(timer));
+  }
+}
+
+const SYSTEM_TTL = 10_000;
+const NONE: { records?: readonly AddressRecord[]; code?: string } = {};
+const isAbsent = (code: string) => code === 'ENOTFOUND' || code === 'ENODATA';
+const shown = (name: string) => name.replace(/[^\x21-\x7e\u00a0-\uffff]/g, '?').slice(0, 255);
+const tagged = (records: readonly AddressRecord[] | undefined, family: 4 | 6) =>
+  (records ?? []).map(({ address, ttl }) => ({ address, ttl, family }));
+
+function unwrap<T>(answer: Answer<T>): readonly T[] {
+  if (answer instanceof ResolveError) throw answer;
+  return answer;
+}
