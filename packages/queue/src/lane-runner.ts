@@ -151,6 +151,7 @@ export class LaneRunner {
       seen.wakes = this.#wakes;
       const onRetry = (error: Error) => this.options.onError?.(error, `recording the outcome of message ${job.id}`);
       const replies = await execUntilDone(redis.group, commands, { signal, onRetry });
+      ledger.recorded(job, replies);
       return parseTaken(replies.at(-1));
     } catch (error) {
       // Taken over while Redis was away: the outcome is on record, which is what the other one will find.

@@ -46,6 +46,8 @@ export interface LaneHandler {
 export interface LaneLedger {
   /** The commands that record a settlement; idempotent. */
   settle(job: LaneJob, settlement: Settlement): Command[];
+  /** Told the replies to `settle` once they are durable. */
+  recorded(job: LaneJob, replies: readonly unknown[]): void;
   /** Reads how far a job's recipients are. */
   progress(job: LaneJob): Command;
   /** @returns the recipients that are not yet terminal, from the reply to `progress`. */

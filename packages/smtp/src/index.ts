@@ -1,3 +1,4 @@
+export * from './client/client.js';
 export * from './server/certificates.js';
 export * from './server/proxy-protocol.js';
 export * from './server/server.js';

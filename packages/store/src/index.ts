@@ -6,3 +6,5 @@ export * from './messages.js';
 export { recordKey } from './record.js';
 export * from './suppressions.js';
 export * from './keys.js';
+export * from './sink.js';
+export * from './notices.js';

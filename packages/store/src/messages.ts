@@ -1,4 +1,4 @@
-import { isTerminal, type LaneJob, type MessageEvent, type MessageRecord, type RecipientStatus } from '@waypost/mail';
+import { type BodyRef, isTerminal, type LaneJob, type MessageEvent, type MessageRecord, type RecipientStatus } from '@waypost/mail';
 import type { LaneLedger, Settlement } from '@waypost/queue';
 import type { Command, Executor } from '@waypost/redis';
 import { bodyKey } from '@waypost/spool';
@@ -18,10 +18,14 @@ export interface Transition {
 
 /** The message records (see record.ts for their form). */
 export class MessageStore implements LaneLedger {
-  /** @param retention how long a record is kept once all recipients are terminal, ms. */
+  /**
+   * @param retention how long a record is kept once all recipients are terminal, ms.
+   * @param onEnded told of a message whose last recipient became terminal: its body is not needed any more.
+   */
   constructor(
     private readonly executor: Executor,
     private readonly retention: number,
+    private readonly onEnded: (id: string, body: BodyRef) => void = () => undefined,
   ) {}
 
   async read(id: string): Promise<MessageRecord | undefined> {
@@ -46,6 +50,10 @@ export class MessageStore implements LaneLedger {
   settle(job: LaneJob, settlement: Settlement): Command[] {
     const { outcomes, events, also = [] } = settlement;
     return [...this.transition({ id: job.id, outcomes, events }), ...also];
+  }
+
+  recorded(job: LaneJob, replies: readonly unknown[]): void {
+    if (typeof replies[0] === 'number' && replies[0] <= 0 && replies.length > 1) this.onEnded(job.id, job.ref);
   }
 
   progress(job: LaneJob): Command {

@@ -1,15 +1,10 @@
 import { laneOf, matchRoute, parseTarget, type RouteConfig } from '@waypost/config';
-import type { JobRecipient, LaneJob, MessageMeta } from '@waypost/mail';
+import { domainOf, type JobRecipient, type LaneJob, type MessageMeta } from '@waypost/mail';
 import { laneJobId } from '@waypost/queue';
 import type { OpenRecipient } from './check.js';
 
 /** Recipients one lane job carries (RFC 5321 §4.5.3.1.8). */
 const RECIPIENTS_PER_JOB = 100;
-
-/** @returns the domain of an address in lower case, '' where there is none. */
-export function domainOf(address: string): string {
-  return address.slice(address.lastIndexOf('@') + 1).toLowerCase();
-}
 
 export function hasRoute(routes: readonly RouteConfig[], domain: string): boolean {
   return matchRoute(routes, domain) !== undefined;

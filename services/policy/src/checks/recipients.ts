@@ -1,6 +1,7 @@
 import type { RouteConfig } from '@waypost/config';
+import { domainOf } from '@waypost/mail';
 import { type Check, type OpenRecipient, PASS } from '../check.js';
-import { domainOf, hasRoute } from '../route.js';
+import { hasRoute } from '../route.js';
 
 /** Refuses recipients that no route leads to, which ingress could not know of. */
 export function recipientsCheck(routes: () => readonly RouteConfig[]): Check {

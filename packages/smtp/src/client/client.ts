@@ -1,0 +1,314 @@
+import { connect as connectSocket } from 'node:net';
+import { isIP } from 'node:net';
+import type { Readable } from 'node:stream';
+import { encodeXtext, type Notify, parseReply, type Reply } from '@waypost/mail';
+import type { SMTPConnectionOptions } from 'nodemailer/lib/smtp-connection';
+import { ClientConnection, type RefusedRecipient } from './connection.js';
+
+export type TlsMode = 'none' | 'opportunistic' | 'required' | 'verify';
+
+/** How long each phase may take, ms (RFC 5321 §4.5.3.2 gives minutes). */
+export interface ClientTimeouts {
+  readonly connect: number;
+  readonly greeting: number;
+  readonly command: number;
+  readonly data: number;
+  readonly final_dot: number;
+}
+
+/** One host to connect to. */
+export interface Hop {
+  /** Address, or a socket's path where `unix`. */
+  readonly address: string;
+  readonly port: number;
+  readonly unix?: boolean;
+  /** Name for SNI, verification and diagnostics. */
+  readonly host: string;
+  readonly tls: TlsMode;
+  /** TLS from the first octet. */
+  readonly implicit?: boolean;
+  readonly lmtp?: boolean;
+  readonly ehlo: string;
+  readonly localAddress?: string | undefined;
+  readonly auth?: { readonly user: string; readonly password: string } | undefined;
+  readonly timeouts: ClientTimeouts;
+}
+
+/** Where a failure came. `lost` and `lost_after_dot` are connections that died. */
+export type Phase = 'connect' | 'greeting' | 'tls' | 'auth' | 'mail' | 'rcpt' | 'data' | 'dot' | 'lost' | 'lost_after_dot';
+
+/** No session could be had with a host. */
+export class HopError extends Error {
+  constructor(
+    readonly phase: Phase,
+    readonly reply: Reply,
+    cause: unknown,
+  ) {
+    super(reply.text, { cause });
+    this.name = 'HopError';
+  }
+}
+
+export interface Transaction {
+  /** '' is the null reverse-path. */
+  readonly sender: string;
+  readonly recipients: readonly string[];
+  /** Octets of the message. */
+  readonly size: number;
+  readonly eightBit: boolean;
+  readonly smtputf8: boolean;
+  readonly requireTls: boolean;
+  readonly dsn?:
+    | {
+        readonly ret?: 'FULL' | 'HDRS' | undefined;
+        readonly envid?: string | undefined;
+        readonly notify?: readonly Notify[] | undefined;
+        readonly orcpt?: string | undefined;
+      }
+    | undefined;
+  readonly body: Buffer | Readable;
+}
+
+/** What became of one recipient. */
+export interface RecipientResult {
+  readonly reply: Reply;
+  readonly phase: Phase;
+}
+
+/** An SMTP or LMTP session to one host, for one transaction after another. */
+export class SmtpClient {
+  #busy: ((error: Error) => void) | undefined;
+  #dead: Error | undefined;
+
+  private constructor(
+    readonly hop: Hop,
+    private readonly connection: ClientConnection,
+  ) {
+    connection.on('error', (error) => this.#ended(error as Error));
+    connection.on('end', () => this.#ended(new Error('Connection closed by the peer')));
+  }
+
+  /**
+   * Connects, greets, upgrades to TLS as asked, and logs in.
+   * @throws HopError
+   */
+  static async connect(hop: Hop): Promise<SmtpClient> {
+    const connection = new ClientConnection(toOptions(hop));
+    const client = new SmtpClient(hop, connection);
+    try {
+      await new Promise<void>((resolve, reject) => {
+        client.#busy = reject;
+        connection.connect((error) => (error ? reject(error) : resolve()));
+      });
+      const { auth } = hop;
+      if (auth) {
+        await new Promise<void>((resolve, reject) => {
+          client.#busy = reject;
+          connection.login({ credentials: { user: auth.user, pass: auth.password } }, (error) => (error ? reject(error) : resolve()));
+        });
+      }
+      return client;
+    } catch (error) {
+      connection.close();
+      throw toHopError(error as Error & Failure, hop);
+    } finally {
+      client.#busy = undefined;
+    }
+  }
+
+  /** Whether another transaction can be tried. */
+  get usable(): boolean {
+    return !this.#dead && !this.connection.destroyed;
+  }
+
+  get secure(): boolean {
+    return this.connection.secure;
+  }
+
+  /** Whether the peer offers an extension, such as `DSN`. */
+  supports(extension: string): boolean {
+    return this.connection.internals._supportedExtensions.includes(extension);
+  }
+
+  /** `name [address]` for records. */
+  get remote(): string {
+    return this.hop.unix ? this.hop.host : `${this.hop.host} [${this.hop.address}]`;
+  }
+
+  /**
+   * Sends one message to recipients that share their DSN parameters. Never throws for what the peer does.
+   * @returns one result a recipient, in order.
+   */
+  async transaction(transaction: Transaction): Promise<RecipientResult[]> {
+    const refused = this.#unfit(transaction);
+    if (refused) return transaction.recipients.map(() => ({ reply: refused, phase: 'mail' }));
+    const { connection } = this;
+    connection.dotSent = false;
+    const guard = this.#guard();
+    try {
+      const info = await new Promise<{ response: string }>((resolve, reject) => {
+        this.#busy = reject;
+        connection.send(this.#envelope(transaction), transaction.body, (error, sent) => (error ? reject(error) : resolve(sent)));
+      });
+      return this.#results(transaction, { reply: parseReply(info.response), phase: 'dot' });
+    } catch (error) {
+      return this.#results(transaction, this.#failure(error as Error & Failure));
+    } finally {
+      clearInterval(guard);
+      this.#busy = undefined;
+    }
+  }
+
+  /** Puts the session back to the state after EHLO; ends it where that fails. */
+  async reset(): Promise<void> {
+    if (!this.usable) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(() => this.#ended(new Error('no reply to RSET')), this.hop.timeouts.command);
+      this.#busy = () => resolve();
+      this.connection.reset((error) => {
+        if (error) this.#ended(error);
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+    this.#busy = undefined;
+  }
+
+  /** Says QUIT and lets go. */
+  close(): void {
+    if (this.usable) this.connection.quit();
+    else this.connection.close();
+    this.#dead ??= new Error('closed');
+  }
+
+  #ended(error: Error): void {
+    this.#dead ??= error;
+    this.#busy?.(error);
+    this.connection.close();
+  }
+
+  /** Ends a transaction whose phase takes too long; nodemailer itself bounds only silence. */
+  #guard(): NodeJS.Timeout {
+    const { command, data, final_dot } = this.hop.timeouts;
+    const started = Date.now();
+    let dotAt = 0;
+    const timer = setInterval(
+      () => {
+        const now = Date.now();
+        if (this.connection.dotSent) dotAt ||= now;
+        const late = dotAt > 0 ? now - dotAt > final_dot : now - started > command + data;
+        if (late) this.#ended(new Error(dotAt > 0 ? 'no reply to the final dot in time' : 'the transaction took too long'));
+      },
+      Math.max(5, Math.min(1000, command / 4)),
+    );
+    return timer.unref();
+  }
+
+  /** @returns why the peer cannot take this message, before anything is sent. */
+  #unfit(transaction: Transaction): Reply | undefined {
+    const max = this.connection.internals._maxAllowedSize;
+    if (max && transaction.size > max) {
+      return { code: 552, enhanced: '5.3.4', text: `Message of ${transaction.size} octets is larger than the ${max} the next hop takes` };
+    }
+    if (transaction.smtputf8 && !this.supports('SMTPUTF8') && needsUtf8(transaction)) {
+      return { code: 550, enhanced: '5.6.7', text: 'The next hop does not support SMTPUTF8, which these addresses need' };
+    }
+    if (transaction.requireTls && !(this.secure && this.supports('REQUIRETLS'))) {
+      return { code: 550, enhanced: '5.7.30', text: 'REQUIRETLS is asked for, but the next hop does not support it' };
+    }
+    return undefined;
+  }
+
+  #envelope(transaction: Transaction) {
+    const { dsn } = transaction;
+    const speaksDsn = dsn && this.supports('DSN');
+    const [type = '', ...orcpt] = dsn?.orcpt?.split(';') ?? [];
+    return {
+      from: transaction.sender,
+      to: [...transaction.recipients],
+      size: transaction.size,
+      use8BitMime: transaction.eightBit,
+      requireTLSExtensionEnabled: transaction.requireTls,
+      ...(speaksDsn
+        ? {
+            dsn: {
+              ...(dsn.ret ? { ret: dsn.ret } : {}),
+              ...(dsn.envid ? { envid: dsn.envid } : {}),
+              ...(dsn.notify ? { notify: [...dsn.notify] } : {}),
+              ...(dsn.orcpt ? { orcpt: `${type};${encodeXtext(orcpt.join(';'))}` } : {}),
+            },
+          }
+        : {}),
+    };
+  }
+
+  /** Recipients that were refused keep their own reply; `rest` is for all others. */
+  #results(transaction: Transaction, rest: RecipientResult): RecipientResult[] {
+    const refused = new Map<string, RecipientResult>();
+    for (const error of this.connection.internals._envelope?.rejectedErrors ?? []) {
+      const phase = (error as RefusedRecipient & Failure).command === 'DATA' ? 'dot' : 'rcpt';
+      if (error.recipient && error.response) refused.set(error.recipient, { reply: parseReply(error.response), phase });
+    }
+    return transaction.recipients.map((recipient) => refused.get(recipient) ?? rest);
+  }
+
+  #failure(error: Error & Failure): RecipientResult {
+    if (error.response) {
+      const reply = parseReply(error.response);
+      if (reply.code === 421) this.#ended(error);
+      return { reply, phase: PHASES[error.command ?? ''] ?? (this.connection.dotSent ? 'dot' : 'data') };
+    }
+    const phase = this.connection.dotSent ? 'lost_after_dot' : 'lost';
+    this.#ended(error);
+    return { reply: { code: 451, enhanced: '4.4.2', text: `Connection to ${this.remote} lost: ${error.message}` }, phase };
+  }
+}
+
+interface Failure {
+  readonly code?: string;
+  readonly originalCode?: string;
+  readonly response?: string;
+  readonly command?: string;
+}
+
+const PHASES: Record<string, Phase> = { 'MAIL FROM': 'mail', 'RCPT TO': 'rcpt' };
+
+const needsUtf8 = ({ sender, recipients }: Transaction) => [sender, ...recipients].some((address) => /[^\x00-\x7f]/.test(address));
+
+function toOptions(hop: Hop): SMTPConnectionOptions {
+  const { timeouts } = hop;
+  const longest = Math.max(timeouts.command, timeouts.data, timeouts.final_dot);
+  return {
+    host: hop.address,
+    port: hop.port,
+    secure: hop.implicit === true,
+    ignoreTLS: hop.tls === 'none',
+    requireTLS: !hop.implicit && (hop.tls === 'required' || hop.tls === 'verify'),
+    opportunisticTLS: hop.tls === 'opportunistic',
+    name: hop.ehlo,
+    lmtp: hop.lmtp === true,
+    connectionTimeout: timeouts.connect,
+    greetingTimeout: timeouts.greeting,
+    socketTimeout: longest,
+    logger: false,
+    allowInternalNetworkInterfaces: true,
+    tls: { rejectUnauthorized: hop.tls === 'verify', minVersion: hop.tls === 'verify' ? 'TLSv1.2' : 'TLSv1' },
+    ...(isIP(hop.host) ? {} : { servername: hop.host }),
+    ...(hop.localAddress ? { localAddress: hop.localAddress } : {}),
+    ...(hop.unix ? { connection: connectSocket(hop.address) } : {}),
+  };
+}
+
+function toHopError(error: Error & Failure, hop: Hop): HopError {
+  const phase: Phase =
+    error.code === 'EAUTH'
+      ? 'auth'
+      : error.code === 'ETLS' || /TLS|SSL|certificate/i.test(error.message)
+        ? 'tls'
+        : error.response || error.command === 'CONN' && /greeting/i.test(error.message)
+          ? 'greeting'
+          : 'connect';
+  if (error.response) return new HopError(phase, parseReply(error.response), error);
+  const enhanced = phase === 'tls' ? '4.7.5' : phase === 'auth' ? '4.7.8' : '4.4.1';
+  return new HopError(phase, { code: 451, enhanced, text: `${hop.host}: ${error.message}` }, error);
+}

@@ -1,0 +1,1 @@
+export { createDelivery, type DeliveryDeps } from './service.js';

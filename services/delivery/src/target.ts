@@ -1,0 +1,50 @@
+import type { Readable } from 'node:stream';
+import type { LaneJob, Reply } from '@waypost/mail';
+import type { Command } from '@waypost/redis';
+
+/** How one recipient fared in an attempt. */
+export interface Result {
+  /** Index in the message's envelope. */
+  readonly i: number;
+  readonly kind: 'delivered' | 'deferred' | 'bounced' | 'unknown';
+  readonly reply: Reply;
+  /** The peer takes over the duty to report success (it speaks DSN), or the mail is in its box. */
+  readonly dsn?: 'passed_on' | 'final' | 'relayed';
+}
+
+/** What a target says of an attempt. */
+export interface TargetOutcome {
+  readonly results: readonly Result[];
+  /** `name [address]` of the peer. */
+  readonly remote?: string;
+  /** Further commands to run with the record of the outcome. */
+  readonly also?: readonly Command[];
+}
+
+/** A message on its way out. */
+export interface Outgoing {
+  readonly job: LaneJob;
+  /** Recipients that are to be tried now; indexes into the envelope. */
+  readonly open: readonly number[];
+  /** The whole message with what policy put before it. */
+  body(): Promise<Buffer | Readable>;
+}
+
+/**
+ * One kind of next hop for one lane. `prepare` gets ready to send, as by connecting; `send` sends. Between the two the
+ * fence is asked, so that nothing lies between it and the transaction.
+ */
+export interface LaneTarget {
+  readonly kind: string;
+  /** @returns an outcome for all recipients when no message can be sent now, undefined when it can. */
+  prepare(job: LaneJob): Promise<TargetOutcome | undefined>;
+  send(outgoing: Outgoing): Promise<TargetOutcome>;
+  /** Whether it serves another message. */
+  readonly alive: boolean;
+  close(): void;
+}
+
+/** @returns the same result for each recipient of a job. */
+export function forAll(job: LaneJob, result: Omit<Result, 'i'>): Result[] {
+  return job.rcpts.map(({ i }) => ({ ...result, i }));
+}

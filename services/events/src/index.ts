@@ -1,0 +1,2 @@
+export { Reconciler, type ReconcilerDeps } from './reconciler.js';
+export { createEvents, type EventsDeps } from './service.js';

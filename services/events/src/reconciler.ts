@@ -1,0 +1,162 @@
+import { isTerminal, type MessageRecord } from '@waypost/mail';
+import { LANES_DUE, laneQueue, type PolicyQueue, wakeLane } from '@waypost/queue';
+import type { Executor } from '@waypost/redis';
+import type { Runtime } from '@waypost/runtime';
+import type { BlobStore } from '@waypost/spool';
+import type { MessageStore } from '@waypost/store';
+
+export interface ReconcilerDeps {
+  readonly runtime: Runtime;
+  readonly executor: Executor;
+  readonly store: MessageStore;
+  readonly queue: PolicyQueue;
+  readonly blobs: BlobStore;
+  /** Younger messages and blobs are left alone, ms. */
+  readonly grace?: number;
+}
+
+const GRACE = 120_000;
+/** A blob without a record may belong to a transaction that is still arriving. */
+const ORPHAN_AGE = 86_400_000;
+const SCAN = 500;
+
+/**
+ * Looks over all that is kept for what fell between the stages: messages without a job, lanes that nobody is told of,
+ * jobs without a holder, bodies without a message. In normal running it finds nothing; what it mends is counted and alerts.
+ */
+export class Reconciler {
+  constructor(private readonly deps: ReconcilerDeps) {}
+
+  /** One pass. @returns what was mended, by kind. */
+  async pass(now = Date.now()): Promise<Record<string, number>> {
+    const repairs: Record<string, number> = {
+      lane: await this.#lanes(now),
+      stalled: await this.#stalled(),
+      message: await this.#messages(now),
+      blob: await this.#blobs(now),
+    };
+    for (const [kind, count] of Object.entries(repairs)) {
+      if (count === 0) continue;
+      this.deps.runtime.metrics.reconcilerRepairs.inc({ kind }, count);
+      this.deps.runtime.log.warn({ kind, count }, 'the reconciler mended something');
+    }
+    return repairs;
+  }
+
+  /** Lanes that hold jobs but are not in the set of lanes with work. */
+  async #lanes(now: number): Promise<number> {
+    let mended = 0;
+    for (const list of ['wait', 'delayed', 'active']) {
+      for await (const key of this.#scan(`wp:lane:{*}:${list}`)) mended += await this.#noteLane(laneOfKey(key), now);
+    }
+    return mended;
+  }
+
+  async #noteLane(lane: string, now: number): Promise<number> {
+    const [score] = await this.deps.executor.exec([{ name: 'zscore', args: [LANES_DUE, lane] }]);
+    if (score !== null) return 0;
+    await this.deps.executor.exec(wakeLane(lane, now, 1));
+    return 1;
+  }
+
+  /** Jobs whose holder let the lock lapse. */
+  async #stalled(): Promise<number> {
+    const { executor, queue } = this.deps;
+    const [lanes] = (await executor.exec([{ name: 'zrange', args: [LANES_DUE, 0, -1] }])) as [string[]];
+    let moved = 0;
+    for (const part of chunks([...queue.partitions, ...lanes.map(laneQueue)], 200)) {
+      const replies = await executor.exec(part.map((one) => one.recoverStalled()));
+      for (const reply of replies) moved += Array.isArray(reply) ? reply.length : 0;
+    }
+    for (const lane of moved > 0 ? lanes : []) await executor.exec(wakeLane(lane, Date.now(), 1));
+    return moved;
+  }
+
+  /** Messages that are neither ended nor anywhere in a queue go through policy again, which routes what is open. */
+  async #messages(now: number): Promise<number> {
+    const { executor, store, queue } = this.deps;
+    let mended = 0;
+    const waiting = await this.#idsInPolicy();
+    for await (const key of this.#scan('wp:{*}:m')) {
+      const [stage] = (await executor.exec([{ name: 'hget', args: [key, 'stage'] }])) as [string | null];
+      if (stage !== 'accepted' && stage !== 'routed' && stage !== 'scheduled') continue;
+      const id = key.slice(4, -3);
+      const record = await store.read(id);
+      if (!record || now - record.meta.receivedAt < (this.deps.grace ?? GRACE)) continue;
+      if (stage === 'scheduled' && (record.meta.scheduledAt ?? 0) > now - GRACE) continue;
+      if (stage === 'routed' ? await this.#hasLaneJob(record) : waiting.has(id)) continue;
+      // Looked at again after the slow part: it may have moved on meanwhile.
+      const again = await store.read(id);
+      if (!again || again.stage !== stage || again.recipients.every(({ state }) => isTerminal(state))) continue;
+      await executor.exec([
+        ...store.transition({ id, outcomes: [], events: [], stage: 'accepted' }),
+        ...queue.add([id], { jobId: `${id}~r${now}` }),
+      ]);
+      mended += 1;
+    }
+    return mended;
+  }
+
+  async #idsInPolicy(): Promise<Set<string>> {
+    const { executor, queue } = this.deps;
+    const ids = new Set<string>();
+    for (const partition of queue.partitions) {
+      const [wait, active, delayed] = (await executor.exec([
+        { name: 'lrange', args: [partition.key('wait'), 0, -1] },
+        { name: 'lrange', args: [partition.key('active'), 0, -1] },
+        { name: 'zrange', args: [partition.key('delayed'), 0, -1] },
+      ])) as [string[], string[], string[]];
+      for (const part of chunks([...wait, ...active, ...delayed], 200)) {
+        const data = (await executor.exec(part.map((job) => ({ name: 'hget', args: [partition.jobKey(job), 'data'] })))) as (string | null)[];
+        for (const text of data) for (const id of text ? (JSON.parse(text) as { ids: string[] }).ids : []) ids.add(id);
+      }
+    }
+    return ids;
+  }
+
+  /** Whether some lane still has a job of this message: the Queued event names the lanes. */
+  async #hasLaneJob(record: MessageRecord): Promise<boolean> {
+    const lanes = record.events.filter(({ type }) => type === 'Queued').flatMap(({ detail }) => detail?.split(' ') ?? []);
+    const open = record.recipients.flatMap(({ state }, i) => (isTerminal(state) ? [] : [i]));
+    for (const lane of new Set(lanes)) {
+      const candidates = record.meta.envelope.recipients.map((_, i) => laneQueue(lane).jobKey(`${record.meta.id}.${i}`));
+      const [found] = (await this.deps.executor.exec([{ name: 'exists', args: candidates }])) as [number];
+      if (found > 0) return true;
+    }
+    return open.length === 0;
+  }
+
+  /** Bodies in the blob store whose message has ended or never was. */
+  async #blobs(now: number): Promise<number> {
+    const { blobs, executor } = this.deps;
+    let removed = 0;
+    for await (const id of blobs.list(now - ORPHAN_AGE)) {
+      const [stage] = (await executor.exec([{ name: 'hget', args: [`wp:{${id}}:m`, 'stage'] }])) as [string | null];
+      if (stage !== null && stage !== 'done' && stage !== 'canceled') continue;
+      await blobs.delete(id);
+      removed += 1;
+    }
+    return removed;
+  }
+
+  async *#scan(pattern: string): AsyncGenerator<string> {
+    let cursor = '0';
+    do {
+      const [reply] = await this.deps.executor.exec([{ name: 'scan', args: [cursor, 'MATCH', pattern, 'COUNT', SCAN] }]);
+      const [next, keys] = reply as [string, string[]];
+      cursor = next;
+      yield* keys;
+    } while (cursor !== '0');
+  }
+}
+
+/** @returns the lane of one of its BullMQ keys. */
+function laneOfKey(key: string): string {
+  return key.slice(key.indexOf('{') + 1, key.lastIndexOf('}')).replaceAll('/', ':');
+}
+
+function chunks<T>(list: readonly T[], size: number): T[][] {
+  const parts: T[][] = [];
+  for (let at = 0; at < list.length; at += size) parts.push(list.slice(at, at + size));
+  return parts;
+}

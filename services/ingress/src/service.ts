@@ -1,0 +1,70 @@
+import type { Config } from '@waypost/config';
+import type { Runtime, Service } from '@waypost/runtime';
+import { loadIdentities, selfSignedIdentity, type TlsIdentity, watchIdentities } from '@waypost/smtp';
+import type { Spool } from '@waypost/spool';
+import type { BackPressure, Committer } from '@waypost/store';
+import { InFlight } from './in-flight.js';
+import type { Authenticator } from './ports.js';
+import { SmtpListener } from './smtp/listener.js';
+
+export interface IngressDeps {
+  readonly runtime: Runtime;
+  readonly config: () => Config;
+  readonly spool: Spool;
+  readonly committer: Committer;
+  readonly pressure: BackPressure;
+  readonly authenticator: Authenticator;
+}
+
+/** What ingress listens on, for the start-up message and tests. */
+export interface Ingress extends Service {
+  readonly ports: ReadonlyMap<string, number>;
+}
+
+/** The SMTP listeners of the configuration. */
+export function createSmtpIngress(deps: IngressDeps): Ingress {
+  const { config, runtime } = deps;
+  const inFlight = new InFlight(() => config().limits.in_flight);
+  const listeners: SmtpListener[] = [];
+  const ports = new Map<string, number>();
+  let unwatch = () => {};
+  return {
+    name: 'ingress',
+    ports,
+    start: async () => {
+      const identities = await tlsIdentities(config());
+      const loaded = identities.length > 0 ? loadIdentities(identities, config().tls.min_version) : undefined;
+      for (const listener of config().listeners) {
+        const one = new SmtpListener(listener, { ...deps, inFlight, identities: loaded });
+        await one.start();
+        listeners.push(one);
+        ports.set(listener.name, one.port);
+      }
+      unwatch = watchIdentities(identities, () => reload(identities));
+      deps.pressure.start();
+    },
+    stop: async (deadline) => {
+      unwatch();
+      await Promise.all(listeners.map((listener) => listener.stop(deadline)));
+      deps.pressure.stop();
+    },
+    ready: () => deps.pressure.reason(),
+  };
+
+  function reload(identities: readonly TlsIdentity[]): void {
+    try {
+      const loaded = loadIdentities(identities, config().tls.min_version);
+      for (const listener of listeners) listener.updateIdentities(loaded);
+      runtime.log.info({}, 'certificates reloaded');
+    } catch (error) {
+      runtime.metrics.configReloadFailures.inc();
+      runtime.log.error({ error: (error as Error).message }, 'new certificates could not be read, the old ones stay');
+    }
+  }
+}
+
+async function tlsIdentities({ tls, server, listeners }: Config): Promise<TlsIdentity[]> {
+  if (tls.identities.length > 0) return tls.identities;
+  if (!tls.self_signed_dir || listeners.every((listener) => listener.tls === 'none')) return [];
+  return [await selfSignedIdentity(tls.self_signed_dir, server.hostname)];
+}

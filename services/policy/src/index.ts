@@ -1,0 +1,2 @@
+export type { Check, CheckContext, Verdict } from './check.js';
+export { createPolicy, type PolicyDeps } from './service.js';

@@ -1,0 +1,32 @@
+import { PolicyConsumer } from '@waypost/queue';
+import type { RedisHandle } from '@waypost/redis';
+import type { Service } from '@waypost/runtime';
+import { configuredChecks } from './checks/index.js';
+import { PolicyWorker, type WorkerDeps } from './worker.js';
+
+export interface PolicyDeps extends Omit<WorkerDeps, 'checks' | 'executor'> {
+  readonly redis: RedisHandle;
+  /** This process, unique for its life. */
+  readonly replica: string;
+}
+
+/** Judges accepted messages and routes them to their lanes. */
+export function createPolicy(deps: PolicyDeps): Service {
+  const { runtime, config, redis, queue, replica } = deps;
+  const worker = new PolicyWorker({ ...deps, executor: redis.group, checks: configuredChecks(config) });
+  const consumer = new PolicyConsumer({
+    redis,
+    queue,
+    replica,
+    concurrency: config().policy.concurrency,
+    retry: config().policy.retry,
+    handle: (job) => worker.handle(job),
+    onError: (error, context) => runtime.log.error({ error: error.message, stack: error.stack }, context),
+  });
+  return {
+    name: 'policy',
+    start: () => consumer.start(),
+    stop: (deadline) => consumer.drain(deadline),
+    ready: () => (redis.group.available ? undefined : 'Redis cannot be reached'),
+  };
+}

@@ -1,0 +1,147 @@
+import type { Config } from '@waypost/config';
+import type { MessageEvent, MessageRecord, RecipientStatus } from '@waypost/mail';
+import { wantsDsn } from '@waypost/mail';
+import { addToLanes, type PolicyJob, type PolicyQueue } from '@waypost/queue';
+import type { Command, Executor } from '@waypost/redis';
+import type { Runtime } from '@waypost/runtime';
+import type { Spool } from '@waypost/spool';
+import { type Committer, type MessageStore, makeNotice, type Suppression, type SuppressionStore } from '@waypost/store';
+import type { Check } from './check.js';
+import { type Evaluation, evaluate } from './evaluate.js';
+import { routeMessage } from './route.js';
+
+export interface WorkerDeps {
+  readonly runtime: Runtime;
+  readonly config: () => Config;
+  readonly executor: Executor;
+  readonly spool: Spool;
+  readonly store: MessageStore;
+  readonly committer: Committer;
+  readonly suppressions: SuppressionStore;
+  readonly queue: PolicyQueue;
+  readonly checks: readonly Check[];
+}
+
+/** Judges the messages of one policy job. */
+export class PolicyWorker {
+  constructor(private readonly deps: WorkerDeps) {}
+
+  /** @returns the commands that record the verdicts and hand the messages to their lanes. */
+  async handle(job: PolicyJob): Promise<Command[]> {
+    const [records, anySuppressed] = await this.#read(job.ids);
+    const judged = await Promise.all(records.map((record) => (record ? this.#judge(record, anySuppressed) : [])));
+    return judged.flat();
+  }
+
+  async #read(ids: readonly string[]): Promise<[(MessageRecord | undefined)[], boolean]> {
+    const [records, [count]] = await Promise.all([
+      this.deps.store.readMany(ids),
+      this.deps.executor.exec([this.deps.suppressions.count()]),
+    ]);
+    return [records, Number(count) > 0];
+  }
+
+  async #judge(record: MessageRecord, anySuppressed: boolean): Promise<Command[]> {
+    // Handed over, held or canceled already: a replayed job changes nothing.
+    if (record.stage !== 'accepted' && record.stage !== 'scheduled') return [];
+    const { runtime, spool, suppressions, checks } = this.deps;
+    const { meta } = record;
+    const started = performance.now();
+    const span = runtime.tracer.start('policy', {
+      parent: meta.traceparent,
+      kind: 'consumer',
+      attributes: { 'waypost.service': 'policy', 'messaging.message.id': meta.id },
+    });
+    const evaluation = await evaluate(
+      record,
+      checks,
+      {
+        body: () => spool.read(meta.id, meta.body),
+        suppressed: async (addresses) => (anySuppressed ? suppressions.find(addresses) : NONE),
+      },
+      (error, check) => runtime.log.error({ id: meta.id, check, error: error.message }, 'a policy check failed'),
+    );
+    runtime.metrics.policySeconds.observe((performance.now() - started) / 1000);
+    runtime.metrics.policyVerdicts.inc({ verdict: evaluation.open.length === 0 ? 'reject' : evaluation.kind });
+    span.set('waypost.verdict', evaluation.kind);
+    span.end();
+    return this.#record(record, evaluation, span.traceparent);
+  }
+
+  async #record(record: MessageRecord, evaluation: Evaluation, traceparent: string): Promise<Command[]> {
+    const { meta } = record;
+    const now = Date.now();
+    const refused = evaluation.refused.map(({ i, reply, state }) => ({ i, status: { state, at: now, reply } as RecipientStatus }));
+    const events = this.#refusalEvents(record, evaluation, now);
+    const notices = await this.#notices(record, evaluation);
+    if (evaluation.open.length === 0 || evaluation.kind === 'hold' || evaluation.kind === 'defer') {
+      return [...this.#stay(record, evaluation, refused, events, now), ...notices];
+    }
+    const jobs = routeMessage({ ...meta, traceparent }, evaluation.open, this.deps.config().routes, evaluation.prepend);
+    const lanes = [...new Set(jobs.map(({ job }) => job.lane))];
+    events.push({ type: 'Queued', id: meta.id, at: now, detail: lanes.join(' '), traceparent });
+    return [
+      ...addToLanes(jobs),
+      ...this.deps.store.transition({ id: meta.id, outcomes: refused, events, stage: 'routed' }),
+      ...notices,
+    ];
+  }
+
+  /** Held, deferred or refused as a whole: nothing goes to a lane. */
+  #stay(
+    { meta }: MessageRecord,
+    { kind, reason, open }: Evaluation,
+    refused: { i: number; status: RecipientStatus }[],
+    events: MessageEvent[],
+    now: number,
+  ): Command[] {
+    const { store, queue, config, runtime } = this.deps;
+    if (open.length === 0) return store.transition({ id: meta.id, outcomes: refused, events });
+    const type = kind === 'hold' ? 'Held' : 'PolicyDefer';
+    const event: MessageEvent = { type, id: meta.id, at: now, ...(reason ? { detail: reason } : {}) };
+    runtime.log.event(event);
+    const all = [...events, event];
+    if (kind === 'hold') {
+      const held = open.map(({ i }) => ({ i, status: { state: 'held', at: now } as RecipientStatus }));
+      return store.transition({ id: meta.id, outcomes: [...refused, ...held], events: all, stage: 'held' });
+    }
+    const at = now + config().policy.retry;
+    return [
+      ...store.transition({ id: meta.id, outcomes: refused, events: all }),
+      ...queue.add([meta.id], { jobId: `${meta.id}~${now}`, at }),
+    ];
+  }
+
+  #refusalEvents({ meta }: MessageRecord, { refused }: Evaluation, now: number): MessageEvent[] {
+    return refused.map(({ i, reply, state }) => {
+      const event: MessageEvent = { type: state === 'suppressed' ? 'Suppressed' : 'Rejection', id: meta.id, at: now, rcpts: [i], reply };
+      this.deps.runtime.log.event(event);
+      return event;
+    });
+  }
+
+  /** DSNs for refusals; none for mail from outside, whose sender may be forged. */
+  async #notices({ meta }: MessageRecord, { refused }: Evaluation): Promise<Command[]> {
+    const { sender, recipients, ret, envid } = meta.envelope;
+    if (meta.origin.kind === 'mx') return [];
+    const told = refused.filter(({ i }) => wantsDsn('failed', sender, recipients[i]?.notify));
+    if (told.length === 0) return [];
+    const body = await this.deps.spool.read(meta.id, meta.body);
+    const original = Buffer.isBuffer(body) ? body : await firstChunk(body);
+    const about = told.map(({ i, reply }) => {
+      const { address = '', orcpt } = recipients[i] ?? {};
+      return { address, action: 'failed' as const, reply, ...(orcpt ? { orcpt } : {}) };
+    });
+    const { spool, config, committer } = this.deps;
+    const subject = { id: meta.id, sender, receivedAt: meta.receivedAt, ret, envid, traceparent: meta.traceparent };
+    return committer.commands([await makeNotice(spool, config().server.hostname, subject, about, original)]);
+  }
+}
+
+const NONE: ReadonlyMap<string, Suppression> = new Map();
+
+async function firstChunk(stream: AsyncIterable<unknown>): Promise<Buffer> {
+  for await (const chunk of stream) return chunk as Buffer;
+  return Buffer.alloc(0);
+}
+

@@ -1,0 +1,148 @@
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import type { Config, ConfigSource } from '@waypost/config';
+import { createDelivery } from '@waypost/delivery';
+import { createEvents } from '@waypost/events';
+import { createHttpIngress, createSmtpIngress, type Ingress } from '@waypost/ingress';
+import { createPolicy } from '@waypost/policy';
+import { loadBullScripts, PolicyQueue, Presence } from '@waypost/queue';
+import { openRedis, type RedisHandle } from '@waypost/redis';
+import { createLogger, createMetrics, createTracer, HealthServer, type Logger, type Runtime, type Service } from '@waypost/runtime';
+import { createBlobStore, Spool } from '@waypost/spool';
+import { BackPressure, Committer, KeyStore, MessageStore, SuppressionStore } from '@waypost/store';
+import { createApi } from '@waypost/api';
+
+export const SERVICES = ['ingress', 'policy', 'delivery', 'api', 'events'] as const;
+export type ServiceName = (typeof SERVICES)[number];
+
+export interface ComposeOptions {
+  readonly source: ConfigSource;
+  readonly services: readonly ServiceName[];
+  /** No other process uses this Redis: what a killed predecessor held is given back at once. */
+  readonly alone?: boolean;
+  readonly log?: Logger;
+}
+
+/** A process, wired and not yet started. */
+export interface Composition {
+  readonly services: readonly Service[];
+  readonly runtime: Runtime;
+  readonly health: HealthServer;
+  readonly keys: KeyStore;
+  readonly ingress: Ingress | undefined;
+  close(): Promise<void>;
+}
+
+/** Wires the parts of a process. Every dependency is handed over here; nothing is global. */
+export async function compose(options: ComposeOptions): Promise<Composition> {
+  const { source, services: wanted } = options;
+  const config = () => source.current;
+  const runtime = await createRuntime(config(), wanted, options.log);
+  const redis = await openRedis(config().redis, {
+    name: `waypost ${wanted.join('+')}`,
+    onError: (error) => runtime.log.warn({ error: error.message }, 'Redis connection'),
+    onGroup: (commands, milliseconds) => {
+      runtime.metrics.redisGroupCommands.observe(commands);
+      runtime.metrics.redisGroupSeconds.observe(milliseconds / 1000);
+    },
+  });
+  watchRedis(redis, runtime);
+  await loadBullScripts(redis.client);
+  const shared = await createShared(config, redis, runtime);
+  const { queue, spool } = shared;
+  // A name of our own for each life, so that a restarted process is told from the one that died.
+  const replica = `${hostname()}-${process.pid}-${randomBytes(4).toString('hex')}`;
+  const deps = { runtime, config, redis, replica, ...shared };
+  const parts: Record<ServiceName, () => Service[]> = {
+    delivery: () => [createDelivery({ ...deps, ledger: shared.store })],
+    policy: () => [createPolicy(deps)],
+    events: () => [createEvents({ ...deps, blobs: spool.blobs })],
+    api: () => [createApi(deps)],
+    ingress: () => [createHttpIngress(deps), createSmtpIngress(deps)],
+  };
+  // What takes mail in starts last and stops first.
+  const order: ServiceName[] = ['delivery', 'policy', 'events', 'api', 'ingress'];
+  const chosen = order.filter((name) => wanted.includes(name)).flatMap((name) => parts[name]());
+  const health = new HealthServer({
+    host: config().telemetry.metrics_host,
+    port: config().telemetry.metrics_port,
+    metrics: runtime.metrics,
+    services: () => chosen,
+  });
+  const presence = createPresence({ redis, replica, queue, alone: options.alone === true, runtime });
+  return {
+    services: [health, presence, ...chosen],
+    runtime,
+    health,
+    keys: shared.keys,
+    ingress: chosen.find((service): service is Ingress => service.name === 'ingress'),
+    close: async () => {
+      source.close();
+      await runtime.tracer.stop();
+      await redis.close();
+      await spool.blobs.close();
+      runtime.log.flush();
+    },
+  };
+}
+
+async function createRuntime(config: Config, wanted: readonly ServiceName[], given?: Logger): Promise<Runtime> {
+  const { telemetry } = config;
+  const name = wanted.length === SERVICES.length ? 'waypost' : `waypost-${wanted.join('-')}`;
+  const log = given ?? createLogger(telemetry.log_level, { service: name });
+  const metrics = createMetrics();
+  metrics.collectProcess();
+  const tracer = await createTracer({ endpoint: telemetry.otlp_endpoint, sampleRatio: telemetry.sample_ratio, service: name });
+  return { log, metrics, tracer };
+}
+
+async function createShared(config: () => Config, redis: RedisHandle, runtime: Runtime) {
+  const { group } = redis;
+  const queue = new PolicyQueue(config().policy.partitions);
+  const { spool: settings } = config();
+  const blobs = await createBlobStore(settings, group);
+  const spool = new Spool(group, blobs, { inlineMax: settings.inline_max, cache: settings.cache });
+  const store = new MessageStore(group, config().delivery.retention, (id, ref) => {
+    spool.remove(id, ref).catch((error: Error) => runtime.log.warn({ id, error: error.message }, 'a body could not be removed yet'));
+  });
+  const committer = new Committer(group, queue, (messages, milliseconds) => {
+    runtime.metrics.commitMessages.observe(messages);
+    runtime.metrics.commitSeconds.observe(milliseconds / 1000);
+  });
+  const keys = new KeyStore(group, () => config().keys);
+  const pressure = new BackPressure(redis, config().redis.high_water);
+  const suppressions = new SuppressionStore(group);
+  return { queue, spool, store, committer, keys, pressure, suppressions, authenticator: keys };
+}
+
+function watchRedis({ group }: RedisHandle, { metrics, log }: Runtime): void {
+  metrics.redisUp.set(1);
+  group.on('available', () => {
+    metrics.redisUp.set(1);
+    log.info({}, 'Redis is back');
+  });
+  group.on('unavailable', () => metrics.redisUp.set(0));
+}
+
+interface PresenceDeps {
+  readonly redis: RedisHandle;
+  readonly replica: string;
+  readonly queue: PolicyQueue;
+  readonly alone: boolean;
+  readonly runtime: Runtime;
+}
+
+function createPresence({ redis, replica, queue, alone, runtime }: PresenceDeps): Service {
+  const presence = new Presence({
+    executor: redis.group,
+    replica,
+    policy: queue,
+    alone,
+    onReaped: (dead, jobs) => {
+      runtime.metrics.reaped.inc(jobs);
+      runtime.log.warn({ dead, jobs }, 'gave back what a dead replica held');
+    },
+    onError: (error, context) => runtime.log.warn({ error: error.message }, context),
+  });
+  return { name: 'presence', start: () => presence.start(), stop: () => presence.stop(), ready: () => undefined };
+}

@@ -1,0 +1,1 @@
+export { type Composition, compose, SERVICES, type ServiceName } from './compose.js';
