@@ -41,7 +41,7 @@ export class MailResolver {
    *   554 5.4.6 when we are the best MX, 451 4.4.3 when DNS fails for now.
    */
   async resolveMx(domain: string): Promise<MxHost[]> {
-    if (literalAddress(domain)) return [{ name: domain, preference: 0, implicit: true }];
+    if (domain.startsWith('[') && literalAddress(domain)) return [{ name: domain, preference: 0, implicit: true }];
     const name = toAsciiDomain(domain);
     if (name === undefined) throw new ResolveError('bad-name', `${shown(domain)} is not a domain that mail can be sent to`);
     const hosts = unwrap(await this.#mx.get(name, () => this.#loadMx(name)));
