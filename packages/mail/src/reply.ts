@@ -20,7 +20,7 @@ export class SmtpError extends Error {
   }
 }
 
-const LINE = /^(\d{3})([ -]|$)(?:([245]\.\d{1,3}\.\d{1,3})(?: |$))?(.*)$/;
+const LINE = /^(\d{3})([ -]|$)(?:([245]\.\d{1,3}\.\d{1,3})(?: |$))?(.*)$/s;
 
 /**
  * Parses what a peer answered, one or more lines (RFC 5321 §4.2.1, RFC 2034 §4). An enhanced status that contradicts the
