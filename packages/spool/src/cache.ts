@@ -1,4 +1,4 @@
-/** Bodies kept in memory up to a number of octets; the oldest go first. */
+/** Bodies kept in memory up to a number of octets; those not asked for longest go first. */
 export class BodyCache {
   readonly #bodies = new Map<string, Buffer>();
   #octets = 0;
@@ -17,7 +17,12 @@ export class BodyCache {
   }
 
   get(id: string): Buffer | undefined {
-    return this.#bodies.get(id);
+    const body = this.#bodies.get(id);
+    if (!body) return undefined;
+    // A Map keeps the order of insertion: what is used goes to its end.
+    this.#bodies.delete(id);
+    this.#bodies.set(id, body);
+    return body;
   }
 
   forget(id: string): void {

@@ -1,55 +1,80 @@
+import { randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, open, readdir, rename, rm, stat, unlink } from 'node:fs/promises';
-import { join } from 'node:path';
+import { type FileHandle, mkdir, open, readdir, rename, rm, stat, unlink } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
+import { FolderSync } from './folder-sync.js';
 import { type BlobStore, BodyMissingError, SpoolFullError } from './port.js';
+import { Semaphore } from './semaphore.js';
 
+const TEMP = 'tmp';
+/** A temporary file untouched for this long belongs to a process that died, ms. */
 const STALE = 3_600_000;
-/** libuv has four threads for file work by default; more syncs at once would keep reads waiting. */
-const WRITERS = 16;
+/** libuv has four threads for all file and name look-up work: syncs, which are slow, may hold half of them. */
+const SYNCS = 2;
+/** Chunks from a socket are gathered to this before they go to the file, octets. */
+const WRITE_SIZE = 131_072;
+const READ_SIZE = 131_072;
+const FULL = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
+const ID = /^[0-9a-f-]{36}$/;
+const SHARD = /^[0-9a-f-]{2}$/;
 
 /** Bodies as files: written beside their place, synced, renamed, and the folder synced. One node or a shared volume. */
 export class FsBlobStore implements BlobStore {
   readonly kind = 'fs';
-  readonly #writers = new Semaphore(WRITERS);
-  readonly #syncing = new Map<string, { running: Promise<void>; next?: Promise<void> }>();
+  readonly #syncs = new Semaphore(SYNCS);
+  readonly #folderSync = new FolderSync(this.#syncs);
+  readonly #shards = new Map<string, Promise<void>>();
 
   constructor(private readonly dir: string) {}
 
-  /** Makes the folder and clears what a crash left half written. */
+  /** Makes the folders and clears what a crash left half written. */
   async init(): Promise<this> {
-    await mkdir(this.#temp(''), { recursive: true, mode: 0o700 });
-    for (const name of await readdir(this.#temp(''))) {
-      const age = Date.now() - (await stat(this.#temp(name)).then((s) => s.mtimeMs, () => Date.now()));
-      if (age > STALE) await rm(this.#temp(name), { force: true });
+    const temp = join(this.dir, TEMP);
+    await makeFolder(temp, this.#folderSync);
+    for (const name of await readdir(temp)) {
+      const path = join(temp, name);
+      const changed = await stat(path).then((info) => info.mtimeMs, () => Number.POSITIVE_INFINITY);
+      if (changed < Date.now() - STALE) await rm(path, { force: true });
     }
     return this;
   }
 
   async put(id: string, source: AsyncIterable<Buffer>): Promise<number> {
-    const temp = this.#temp(id);
+    const path = this.#path(id);
+    // A name of its own for each try, so that a repeated put of one id cannot spoil the first.
+    const temp = join(this.dir, TEMP, `${id}.${randomBytes(6).toString('hex')}`);
+    let made = temp;
     try {
       const size = await this.#write(temp, source);
-      await mkdir(this.#folder(id), { recursive: true, mode: 0o700 });
-      await rename(temp, this.#path(id));
-      await this.#syncFolder(this.#folder(id));
+      await this.#shard(dirname(path));
+      await rename(temp, path);
+      made = path;
+      await this.#folderSync.sync(dirname(path));
       return size;
     } catch (error) {
-      await rm(temp, { force: true });
-      if (['ENOSPC', 'EDQUOT', 'EFBIG'].includes((error as NodeJS.ErrnoException).code ?? '')) throw new SpoolFullError(error);
-      throw error;
+      await rm(made, { force: true });
+      throw FULL.has((error as NodeJS.ErrnoException).code ?? '') ? new SpoolFullError(error) : error;
     }
   }
 
   async #write(temp: string, source: AsyncIterable<Buffer>): Promise<number> {
     const file = await open(temp, 'wx', 0o600);
     let size = 0;
+    let waiting: Buffer[] = [];
+    let octets = 0;
     try {
       for await (const chunk of source) {
-        for (let at = 0; at < chunk.length; ) at += (await file.write(chunk, at)).bytesWritten;
+        waiting.push(chunk);
+        octets += chunk.length;
         size += chunk.length;
+        if (octets < WRITE_SIZE) continue;
+        await writeAll(file, waiting, octets);
+        waiting = [];
+        octets = 0;
       }
-      await this.#writers.run(() => file.datasync());
+      await writeAll(file, waiting, octets);
+      await this.#syncs.run(() => file.datasync());
     } finally {
       await file.close();
     }
@@ -60,7 +85,7 @@ export class FsBlobStore implements BlobStore {
     const file = await open(this.#path(id), 'r').catch((error: NodeJS.ErrnoException) => {
       throw error.code === 'ENOENT' ? new BodyMissingError(id) : error;
     });
-    return createReadStream('', { fd: file, highWaterMark: 65_536 });
+    return createReadStream('', { fd: file, highWaterMark: READ_SIZE });
   }
 
   async delete(id: string): Promise<void> {
@@ -70,78 +95,46 @@ export class FsBlobStore implements BlobStore {
   }
 
   async *list(before: number): AsyncIterable<string> {
-    for (const folder of await readdir(this.dir)) {
-      if (folder === TEMP) continue;
-      for (const id of await readdir(join(this.dir, folder))) {
-        const info = await stat(this.#path(id)).catch(() => undefined);
-        if (info && info.mtimeMs < before) yield id;
+    for (const shard of await readdir(this.dir)) {
+      if (!SHARD.test(shard)) continue;
+      for (const name of await readdir(join(this.dir, shard))) {
+        if (!ID.test(name)) continue;
+        const info = await stat(join(this.dir, shard, name)).catch(() => undefined);
+        if (info && info.mtimeMs < before) yield name;
       }
     }
   }
 
   async close(): Promise<void> {}
 
-  /** One sync of a folder serves all renames that came before it started. */
-  #syncFolder(folder: string): Promise<void> {
-    const state = this.#syncing.get(folder);
-    if (!state) {
-      const running = this.#syncNow(folder);
-      this.#syncing.set(folder, { running });
-      return running;
-    }
-    state.next ??= state.running.catch(() => undefined).then(() => {
-      const running = this.#syncNow(folder);
-      this.#syncing.set(folder, { running });
-      return running;
-    });
-    return state.next;
-  }
-
-  async #syncNow(folder: string): Promise<void> {
-    const handle = await open(folder, 'r');
-    try {
-      await handle.sync();
-    } finally {
-      await handle.close();
-      const state = this.#syncing.get(folder);
-      if (state && !state.next) this.#syncing.delete(folder);
-    }
+  /** Makes a folder once a process; a failure is tried again by the next put. */
+  #shard(folder: string): Promise<void> {
+    const known = this.#shards.get(folder);
+    if (known) return known;
+    const making = makeFolder(folder, this.#folderSync);
+    this.#shards.set(folder, making);
+    making.catch(() => this.#shards.delete(folder));
+    return making;
   }
 
   /** UUIDv7 begins with the time; its end is random and spreads files over 256 folders. */
-  #folder(id: string): string {
-    return join(this.dir, id.slice(-2));
-  }
-
   #path(id: string): string {
-    if (!/^[0-9a-f-]{36}$/.test(id)) throw new Error(`"${id}" is no message id`);
-    return join(this.#folder(id), id);
-  }
-
-  #temp(name: string): string {
-    return join(this.dir, TEMP, name);
+    if (!ID.test(id)) throw new Error(`"${id}" is no message id`);
+    return join(this.dir, id.slice(-2), id);
   }
 }
 
-const TEMP = 'tmp';
+/** Makes a folder and what is missing above it, durably: a new folder is an entry of the one above. */
+async function makeFolder(folder: string, sync: FolderSync): Promise<void> {
+  const first = await mkdir(folder, { recursive: true, mode: 0o700 });
+  if (first === undefined) return;
+  for (let at = folder; at.length >= first.length; at = dirname(at)) await sync.sync(dirname(at));
+}
 
-class Semaphore {
-  #free: number;
-  readonly #waiting: (() => void)[] = [];
-
-  constructor(size: number) {
-    this.#free = size;
-  }
-
-  async run<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#free === 0) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    else this.#free -= 1;
-    try {
-      return await work();
-    } finally {
-      const next = this.#waiting.shift();
-      if (next) next();
-      else this.#free += 1;
-    }
-  }
+async function writeAll(file: FileHandle, chunks: readonly Buffer[], octets: number): Promise<void> {
+  if (octets === 0) return;
+  const { bytesWritten } = await file.writev(chunks as Buffer[]);
+  if (bytesWritten === octets) return;
+  const rest = Buffer.concat(chunks, octets);
+  for (let at = bytesWritten; at < octets; ) at += (await file.write(rest, at)).bytesWritten;
 }

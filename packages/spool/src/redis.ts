@@ -1,14 +1,17 @@
 import { Readable } from 'node:stream';
-import type { Executor } from '@waypost/redis';
-import { type BlobStore, BodyMissingError } from './port.js';
+import { type Command, type Executor, RedisRefusedError } from '@waypost/redis';
+import { type BlobStore, BodyMissingError, SpoolFullError } from './port.js';
 
-/** A larger SET stalls every other client of Redis. */
+/** A larger SET stalls every other client of Redis, octets. */
 const CHUNK = 262_144;
 /** Chunks of a body that never became whole are gone after this, s. */
 const UNFINISHED = 86_400;
+const SCAN = 1000;
 
 const chunkKey = (id: string, index: number) => `wp:{${id}}:c:${index}`;
+/** Number of chunks and time of completion; what makes the body visible. */
 const countKey = (id: string) => `wp:{${id}}:c`;
+const idOf = (key: string) => key.slice('wp:{'.length, -'}:c'.length);
 
 /** Bodies in Redis in bounded chunks, for where there is neither a shared volume nor an object store. */
 export class RedisBlobStore implements BlobStore {
@@ -21,31 +24,23 @@ export class RedisBlobStore implements BlobStore {
     let size = 0;
     try {
       for await (const chunk of rechunk(source, CHUNK)) {
-        await this.executor.exec([{ name: 'set', args: [chunkKey(id, count), chunk, 'EX', UNFINISHED] }]);
+        await this.#run({ name: 'set', args: [chunkKey(id, count), chunk, 'EX', UNFINISHED] });
         count += 1;
         size += chunk.length;
       }
-      const keep = Array.from({ length: count }, (_, at) => ({ name: 'persist', args: [chunkKey(id, at)] }));
-      await this.executor.exec([...keep, { name: 'set', args: [countKey(id), `${count} ${Date.now()}`] }]);
+      await this.#complete(id, count);
       return size;
     } catch (error) {
+      // Redis may be away; then the chunks expire.
       await this.#unlink(id, count + 1).catch(() => undefined);
-      throw error;
+      throw isFull(error) ? new SpoolFullError(error) : error;
     }
   }
 
   async get(id: string): Promise<Readable> {
     const count = await this.#count(id);
     if (count === undefined) throw new BodyMissingError(id);
-    const { executor } = this;
-    async function* chunks(total: number) {
-      for (let at = 0; at < total; at += 1) {
-        const [chunk] = await executor.exec([{ name: 'get', args: [chunkKey(id, at)], binary: true }]);
-        if (!Buffer.isBuffer(chunk)) throw new BodyMissingError(id);
-        yield chunk;
-      }
-    }
-    return Readable.from(chunks(count), { objectMode: false });
+    return Readable.from(this.#chunks(id, count), { objectMode: false });
   }
 
   async delete(id: string): Promise<void> {
@@ -56,27 +51,57 @@ export class RedisBlobStore implements BlobStore {
   async *list(before: number): AsyncIterable<string> {
     let cursor = '0';
     do {
-      const [reply] = await this.executor.exec([{ name: 'scan', args: [cursor, 'MATCH', 'wp:{*}:c', 'COUNT', 1000] }]);
+      const reply = await this.#run({ name: 'scan', args: [cursor, 'MATCH', 'wp:{*}:c', 'COUNT', SCAN] });
       const [next, keys] = reply as [string, string[]];
       cursor = next;
-      for (const key of keys) {
-        const [value] = (await this.executor.exec([{ name: 'get', args: [key] }])) as [string | null];
-        if (value && Number(value.split(' ')[1]) < before) yield key.slice(4, -3);
-      }
+      const values = await this.executor.exec(keys.map((key) => ({ name: 'get', args: [key] })));
+      for (const [at, key] of keys.entries()) if (completedAt(values[at]) < before) yield idOf(key);
     } while (cursor !== '0');
   }
 
   async close(): Promise<void> {}
 
+  /** Keeps the chunks for good and makes the body visible, in one transaction. */
+  async #complete(id: string, count: number): Promise<void> {
+    const keep = Array.from({ length: count }, (_, at): Command => ({ name: 'persist', args: [chunkKey(id, at)] }));
+    const done: Command = { name: 'set', args: [countKey(id), `${count} ${Date.now()}`] };
+    const replies = await this.executor.exec([...keep, done]);
+    if (replies.slice(0, count).some((kept) => kept !== 1)) {
+      throw new Error(`chunks of the body of message ${id} expired before it was whole`);
+    }
+  }
+
+  async *#chunks(id: string, count: number): AsyncGenerator<Buffer> {
+    for (let at = 0; at < count; at += 1) {
+      const chunk = await this.#run({ name: 'get', args: [chunkKey(id, at)], binary: true });
+      if (!Buffer.isBuffer(chunk)) throw new BodyMissingError(id);
+      yield chunk;
+    }
+  }
+
   async #count(id: string): Promise<number | undefined> {
-    const [value] = (await this.executor.exec([{ name: 'get', args: [countKey(id)] }])) as [string | null];
+    const value = (await this.#run({ name: 'get', args: [countKey(id)] })) as string | null;
     return value === null ? undefined : Number(value.split(' ')[0]);
   }
 
   async #unlink(id: string, count: number): Promise<void> {
     const keys = Array.from({ length: count }, (_, at) => chunkKey(id, at));
-    await this.executor.exec([{ name: 'unlink', args: [countKey(id), ...keys] }]);
+    await this.#run({ name: 'unlink', args: [countKey(id), ...keys] });
   }
+
+  async #run(command: Command): Promise<unknown> {
+    const [reply] = await this.executor.exec([command]);
+    return reply;
+  }
+}
+
+/** A body deleted meanwhile counts as new. */
+function completedAt(value: unknown): number {
+  return typeof value === 'string' ? Number(value.split(' ')[1]) : Number.POSITIVE_INFINITY;
+}
+
+function isFull(error: unknown): boolean {
+  return error instanceof RedisRefusedError && /^OOM/.test(error.message);
 }
 
 /** Cuts a stream into pieces of `size` octets, the last one shorter. */

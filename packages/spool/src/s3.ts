@@ -1,6 +1,7 @@
-import type { Readable } from 'node:stream';
-import type { S3Client } from '@aws-sdk/client-s3';
-import { type BlobStore, BodyMissingError } from './port.js';
+import { Readable } from 'node:stream';
+import type { S3Client, S3ClientConfig } from '@aws-sdk/client-s3';
+import { type BlobStore, BodyMissingError, SpoolFullError } from './port.js';
+import { Semaphore } from './semaphore.js';
 
 export interface S3Options {
   readonly endpoint?: string | undefined;
@@ -13,33 +14,39 @@ export interface S3Options {
 }
 
 type Sdk = typeof import('@aws-sdk/client-s3');
+type Storage = typeof import('@aws-sdk/lib-storage');
+
+/** The smallest part S3 allows; one is in memory for each upload. */
+const PART = 5_242_880;
+/** Uploads at a time; the sources of the others wait. */
+const UPLOADS = 16;
+const CONNECT_TIMEOUT = 5_000;
+const IDLE_TIMEOUT = 60_000;
+const FULL = new Set(['QuotaExceeded', 'InsufficientStorage', 'XMinioStorageFull', 'StorageFull', 'EntityTooLarge']);
 
 /** Bodies as objects of any S3-compatible store. */
 export class S3BlobStore implements BlobStore {
   readonly kind = 's3';
+  readonly #uploads = new Semaphore(UPLOADS);
 
   private constructor(
     private readonly sdk: Sdk,
+    private readonly storage: Storage,
     private readonly client: S3Client,
     private readonly options: S3Options,
   ) {}
 
-  /** Loads the SDK only where it is needed. */
+  /** Loads the SDK, which is large, only where it is needed. */
   static async create(options: S3Options): Promise<S3BlobStore> {
-    const sdk = await import('@aws-sdk/client-s3');
-    const { access_key: accessKeyId, secret_key: secretAccessKey } = options;
-    const client = new sdk.S3Client({
-      region: options.region,
-      forcePathStyle: options.force_path_style,
-      ...(options.endpoint ? { endpoint: options.endpoint } : {}),
-      ...(accessKeyId && secretAccessKey ? { credentials: { accessKeyId, secretAccessKey } } : {}),
-    });
-    return new S3BlobStore(sdk, client, options);
+    const [sdk, storage] = await Promise.all([import('@aws-sdk/client-s3'), import('@aws-sdk/lib-storage')]);
+    return new S3BlobStore(sdk, storage, new sdk.S3Client(clientConfig(options)), options);
   }
 
   async put(id: string, source: AsyncIterable<Buffer>): Promise<number> {
-    const { Upload } = await import('@aws-sdk/lib-storage');
-    const { Readable } = await import('node:stream');
+    return this.#uploads.run(() => this.#upload(id, source));
+  }
+
+  async #upload(id: string, source: AsyncIterable<Buffer>): Promise<number> {
     let size = 0;
     let failure: unknown;
     async function* counted() {
@@ -53,25 +60,23 @@ export class S3BlobStore implements BlobStore {
         throw error;
       }
     }
-    const body = Readable.from(counted(), { objectMode: false });
-    const params = { Bucket: this.options.bucket, Key: this.#key(id), Body: body };
+    const params = { Bucket: this.options.bucket, Key: this.#key(id), Body: Readable.from(counted(), { objectMode: false }) };
+    const { Upload } = this.storage;
     try {
-      await new Upload({ client: this.client, params, leavePartsOnError: false }).done();
+      // What was sent of a failed upload is dropped with it.
+      await new Upload({ client: this.client, params, queueSize: 1, partSize: PART, leavePartsOnError: false }).done();
     } catch (error) {
-      throw failure ?? error;
+      throw failure ?? (isFull(error) ? new SpoolFullError(error) : error);
     }
     return size;
   }
 
   async get(id: string): Promise<Readable> {
+    const command = new this.sdk.GetObjectCommand({ Bucket: this.options.bucket, Key: this.#key(id) });
     try {
-      const { Body } = await this.client.send(
-        new this.sdk.GetObjectCommand({ Bucket: this.options.bucket, Key: this.#key(id) }),
-      );
-      return Body as Readable;
+      return (await this.client.send(command)).Body as Readable;
     } catch (error) {
-      if ((error as Error).name === 'NoSuchKey' || (error as Error).name === 'NotFound') throw new BodyMissingError(id);
-      throw error;
+      throw ['NoSuchKey', 'NotFound'].includes((error as Error).name) ? new BodyMissingError(id) : error;
     }
   }
 
@@ -82,8 +87,8 @@ export class S3BlobStore implements BlobStore {
   async *list(before: number): AsyncIterable<string> {
     const { bucket, prefix } = this.options;
     for await (const page of this.sdk.paginateListObjectsV2({ client: this.client }, { Bucket: bucket, Prefix: prefix })) {
-      for (const object of page.Contents ?? []) {
-        if (object.Key && (object.LastModified?.getTime() ?? 0) < before) yield object.Key.slice(prefix.length);
+      for (const { Key: key, LastModified: at } of page.Contents ?? []) {
+        if (key && at && at.getTime() < before) yield key.slice(prefix.length);
       }
     }
   }
@@ -95,4 +100,22 @@ export class S3BlobStore implements BlobStore {
   #key(id: string): string {
     return `${this.options.prefix}${id}`;
   }
+}
+
+function clientConfig({ endpoint, region, access_key, secret_key, force_path_style }: S3Options): S3ClientConfig {
+  return {
+    region,
+    forcePathStyle: force_path_style,
+    // The newer checksum trailers are Amazon's own; other stores refuse them or keep them as part of the body.
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+    requestHandler: { connectionTimeout: CONNECT_TIMEOUT, socketTimeout: IDLE_TIMEOUT },
+    ...(endpoint ? { endpoint } : {}),
+    ...(access_key && secret_key ? { credentials: { accessKeyId: access_key, secretAccessKey: secret_key } } : {}),
+  };
+}
+
+function isFull(error: unknown): boolean {
+  const { name, $metadata } = error as { name?: string; $metadata?: { httpStatusCode?: number } };
+  return FULL.has(name ?? '') || $metadata?.httpStatusCode === 507;
 }

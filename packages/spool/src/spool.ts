@@ -12,6 +12,9 @@ export interface SpoolOptions {
   readonly cache: number;
 }
 
+/** An iterator that has ended. */
+const NOTHING: AsyncIterator<Buffer> = { next: async () => ({ done: true, value: undefined }) };
+
 /** Where bodies are between acceptance and the last recipient's end. */
 export class Spool {
   readonly #cache: BodyCache;
@@ -27,7 +30,8 @@ export class Spool {
   /**
    * Takes a body in: small ones stay in memory for the commit, larger ones stream to the blob store as they come.
    * @param prepend header fields to put before it.
-   * @throws what the source throws, and SpoolFullError; nothing is left behind then.
+   * @throws what the source throws, and SpoolFullError; nothing is left behind then. The source has been read to its end, as a
+   *   client hears a refusal only after its final dot.
    */
   async receive(id: string, source: AsyncIterable<Buffer>, prepend?: Buffer): Promise<Draft> {
     const chunks: Buffer[] = prepend ? [prepend] : [];
@@ -51,7 +55,7 @@ export class Spool {
   /** Takes in a body that is in memory. */
   async store(id: string, body: Buffer): Promise<Draft> {
     if (body.length <= this.options.inlineMax) return this.inlineDraft(id, body);
-    return this.#toBlob(id, [body], [][Symbol.iterator]() as never);
+    return this.#toBlob(id, [body], NOTHING);
   }
 
   /**
@@ -73,9 +77,14 @@ export class Spool {
     if (!draft.inline) await this.blobs.delete(draft.id);
   }
 
+  /** Drops what is kept of a body in this process. */
+  forget(id: string): void {
+    this.#cache.forget(id);
+  }
+
   /** Drops the body of a message that has ended; what lay in Redis went with its record. */
   async remove(id: string, ref: BodyRef): Promise<void> {
-    this.#cache.forget(id);
+    this.forget(id);
     if (ref.at !== 'inline') await this.blobs.delete(id);
   }
 
@@ -84,7 +93,21 @@ export class Spool {
       for (let chunk = chunks.shift(); chunk; chunk = chunks.shift()) yield chunk;
       for (let next = await rest.next(); !next.done; next = await rest.next()) yield next.value;
     }
-    const size = await this.blobs.put(id, all());
-    return { id, ref: { at: this.blobs.kind, size } };
+    try {
+      const size = await this.blobs.put(id, all());
+      return { id, ref: { at: this.blobs.kind, size } };
+    } catch (error) {
+      await drain(rest);
+      throw error;
+    }
+  }
+}
+
+/** Reads on and throws away; a source that has failed has nothing more. */
+async function drain(source: AsyncIterator<Buffer>): Promise<void> {
+  try {
+    while (!(await source.next()).done);
+  } catch {
+    // What went wrong first is what counts.
   }
 }

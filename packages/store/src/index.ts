@@ -8,3 +8,5 @@ export * from './suppressions.js';
 export * from './keys.js';
 export * from './sink.js';
 export * from './notices.js';
+export * from './idempotency.js';
+export * from './rate-limit.js';

@@ -1,2 +1,4 @@
+export { createHttpApp, type HttpDeps } from './http/app.js';
+export { createHttpIngress, type HttpIngress, type HttpIngressDeps } from './http/service.js';
 export type { Authenticator, Credential } from './ports.js';
 export { createSmtpIngress, type Ingress, type IngressDeps } from './service.js';

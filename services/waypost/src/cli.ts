@@ -7,7 +7,9 @@ import { EmbeddedRedisError } from './embedded-redis.js';
 import { run } from './run.js';
 import { firstKey, upDefaults, upMessage } from './up.js';
 
-const print = (text: string) => process.stdout.write(`${text}\n`);
+const print = (text: string): void => {
+  process.stdout.write(`${text}\n`);
+};
 
 /**
  * Runs one command line.

@@ -1,0 +1,97 @@
+import type { PolicyQueue } from '@waypost/queue';
+import type { RedisHandle } from '@waypost/redis';
+import type { Runtime } from '@waypost/runtime';
+import { type KeyStore, type MessageStore, SinkStore } from '@waypost/store';
+import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
+import { simpleParser } from 'mailparser';
+import { escapeHtml, PAGE_POLICY, page, table } from './page.js';
+import { queueDepths } from './queues.js';
+
+export interface ApiAppDeps {
+  readonly runtime: Runtime;
+  readonly redis: RedisHandle;
+  readonly queue: PolicyQueue;
+  readonly store: MessageStore;
+  readonly keys: KeyStore;
+}
+
+/** The admin API and a few pages to read caught mail and queues by. */
+export function createApiApp(deps: ApiAppDeps): Express {
+  const app = express();
+  const { group } = deps.redis;
+  const sink = new SinkStore(group);
+  app.disable('x-powered-by');
+  app.use((_request, response, next) => {
+    response.set({ 'Content-Security-Policy': PAGE_POLICY, 'X-Content-Type-Options': 'nosniff', 'Referrer-Policy': 'no-referrer' });
+    next();
+  });
+  app.use(fromHereOrAdmin(deps.keys));
+  app.get('/', async (_request, response) => {
+    const rows = (await sink.list()).map((mail) => [
+      new Date(mail.at).toISOString(),
+      { html: `<a href="/caught/${encodeURIComponent(mail.key)}">${escapeHtml(mail.sender || '<>')}</a>` },
+      mail.recipients.slice(0, 3).join(', ') + (mail.recipients.length > 3 ? ` and ${mail.recipients.length - 3} more` : ''),
+    ]);
+    const none = rows.length === 0 ? '<p class="dim">Nothing was caught yet.</p>' : '';
+    response.send(page('Caught mail', `<h2>Caught mail</h2>${table(['When', 'From', 'To'], rows)}${none}`));
+  });
+  app.get('/caught/:key', async (request, response) => {
+    const raw = await sink.raw(String(request.params.key));
+    if (!raw) return void response.status(404).send(page('Not here', '<p>That message is not kept any more.</p>'));
+    response.send(await mailPage(String(request.params.key), raw));
+  });
+  app.get('/caught/:key/html', async (request, response) => {
+    const raw = await sink.raw(String(request.params.key));
+    const { html } = raw ? await simpleParser(raw) : { html: '' };
+    response.set('Content-Security-Policy', "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox");
+    response.type('html').send(html || '');
+  });
+  app.get('/queues', async (_request, response) => {
+    const rows = (await queueDepths(group, deps.queue)).map(({ name, waiting, active, delayed }) => [name, waiting, active, delayed]);
+    response.send(page('Queues', `<h2>Queues</h2>${table(['Queue', 'Waiting', 'Active', 'Delayed'], rows)}`));
+  });
+  app.get('/admin/v1/queues', async (_request, response) => void response.json({ data: await queueDepths(group, deps.queue) }));
+  app.get('/admin/v1/caught', async (_request, response) => void response.json({ data: await sink.list(500) }));
+  app.get('/admin/v1/messages/:id', async (request, response) => {
+    const record = await deps.store.read(String(request.params.id));
+    if (!record) return void response.status(404).json({ detail: 'There is no message of that id' });
+    response.json(record);
+  });
+  app.use(answerErrors(deps.runtime));
+  return app;
+}
+
+async function mailPage(key: string, raw: Buffer): Promise<string> {
+  const mail = await simpleParser(raw);
+  const head = raw.subarray(0, Math.max(0, raw.indexOf('\r\n\r\n'))).toString('utf8');
+  const attached = mail.attachments.map((one) => [one.filename ?? '(no name)', one.contentType, one.size]);
+  const parts = [
+    `<h2>${escapeHtml(mail.subject ?? '(no subject)')}</h2>`,
+    mail.html ? `<iframe sandbox src="/caught/${encodeURIComponent(key)}/html" title="HTML part"></iframe>` : '',
+    mail.text ? `<h2>Text</h2><pre>${escapeHtml(mail.text)}</pre>` : '',
+    attached.length > 0 ? `<h2>Attachments</h2>${table(['Name', 'Type', 'Octets'], attached)}` : '',
+    `<h2>Header</h2><pre>${escapeHtml(head)}</pre>`,
+  ];
+  return page(mail.subject ?? 'Message', parts.join(''));
+}
+
+/** From this machine it is open, by its name or address alone, so that no other site can reach it through a browser. */
+function fromHereOrAdmin(keys: KeyStore): RequestHandler {
+  return async (request, response, next) => {
+    const here = /^(::ffff:)?127\.|^::1$/.test(request.socket.remoteAddress ?? '');
+    if (here && /^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/.test(request.get('host') ?? '')) return next();
+    const secret = /^Bearer\s+(\S+)$/i.exec(request.get('authorization') ?? '')?.[1];
+    const remoteAddress = request.socket.remoteAddress;
+    const key = secret && (await keys.authenticate({ password: secret, ...(remoteAddress ? { remoteAddress } : {}) }));
+    if (key && key.scopes.includes('admin')) return next();
+    response.status(401).set('WWW-Authenticate', 'Bearer').json({ detail: 'Send an API key with the scope "admin"' });
+  };
+}
+
+function answerErrors(runtime: Runtime): ErrorRequestHandler {
+  return (error: Error, _request, response, _next) => {
+    runtime.log.warn({ error: error.message }, 'an admin request failed');
+    if (response.headersSent) return void response.destroy();
+    response.status(503).json({ detail: 'Not available now; try again later' });
+  };
+}

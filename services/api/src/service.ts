@@ -1,0 +1,31 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Config } from '@waypost/config';
+import type { Service } from '@waypost/runtime';
+import { type ApiAppDeps, createApiApp } from './app.js';
+
+export interface ApiDeps extends ApiAppDeps {
+  readonly config: () => Config;
+}
+
+/** The admin API's server. */
+export function createApi(deps: ApiDeps): Service & { readonly port: number } {
+  let server: Server | undefined;
+  return {
+    name: 'api',
+    get port() {
+      return (server?.address() as AddressInfo | null)?.port ?? 0;
+    },
+    start: async () => {
+      const { host, port } = deps.config().api;
+      const started = createServer(createApiApp(deps));
+      server = started;
+      await new Promise<void>((resolve, reject) => started.once('error', reject).listen(port, host, resolve));
+    },
+    stop: async () => {
+      server?.closeAllConnections();
+      await new Promise<void>((resolve) => (server ? server.close(() => resolve()) : resolve()));
+    },
+    ready: () => (deps.redis.group.available ? undefined : 'Redis cannot be reached'),
+  };
+}

@@ -1,0 +1,71 @@
+import type { Config } from '@waypost/config';
+import type { Runtime } from '@waypost/runtime';
+import type { BackPressure, RateLimiter } from '@waypost/store';
+import type { NextFunction, Request, RequestHandler, Response } from 'express';
+import type { Authenticator, Credential } from '../ports.js';
+import { busy, Problem } from './problem.js';
+
+export interface GuardDeps {
+  readonly runtime: Runtime;
+  readonly config: () => Config;
+  readonly authenticator: Authenticator;
+  readonly limiter: RateLimiter;
+  readonly pressure: BackPressure;
+}
+
+/** What the guard leaves for the handlers in `response.locals`. */
+export interface Locals extends Record<string, unknown> {
+  credential: Credential;
+  route: string;
+}
+
+/** Lets in who has a key with this scope and is within its rate. */
+export function guard(scope: 'send' | 'read', deps: GuardDeps): RequestHandler {
+  return async (request: Request, response: Response, next: NextFunction) => {
+    const secret = /^Bearer\s+(\S+)$/i.exec(request.get('authorization') ?? '')?.[1];
+    if (!secret) {
+      throw new Problem(401, 'missing_api_key', 'Send an API key as "Authorization: Bearer <key>"', { headers: CHALLENGE });
+    }
+    const credential = await authenticate(secret, request, deps);
+    if (!credential.scopes.includes(scope)) {
+      throw new Problem(403, 'restricted_api_key', `This API key has no "${scope}" scope`);
+    }
+    await limit(credential, response, deps);
+    if (scope === 'send') {
+      const reason = deps.pressure.reason();
+      if (reason) throw busy(`Try again later: ${reason}`);
+    }
+    response.locals.credential = credential;
+    next();
+  };
+}
+
+const CHALLENGE = { 'WWW-Authenticate': 'Bearer' };
+
+async function authenticate(secret: string, request: Request, deps: GuardDeps): Promise<Credential> {
+  const remoteAddress = request.ip;
+  let credential: Credential | undefined;
+  try {
+    credential = await deps.authenticator.authenticate({ user: '', password: secret, ...(remoteAddress ? { remoteAddress } : {}) });
+  } catch {
+    throw busy('API keys cannot be checked now; try again later');
+  }
+  if (credential) return credential;
+  deps.runtime.metrics.authFailures.inc({ protocol: 'http' });
+  throw new Problem(401, 'invalid_api_key', 'The API key is not valid, or not from this address', { headers: CHALLENGE });
+}
+
+/** Headers as in the IETF's draft of RateLimit fields, and the older X- ones. */
+async function limit(credential: Credential, response: Response, { limiter, config }: GuardDeps): Promise<void> {
+  const state = await limiter.take(credential.id, config().http.rate_per_second * 60);
+  response.set({
+    'RateLimit-Policy': `"key";q=${state.limit};w=60`,
+    RateLimit: `"key";r=${state.remaining};t=${state.reset}`,
+    'X-RateLimit-Limit': String(state.limit),
+    'X-RateLimit-Remaining': String(state.remaining),
+    'X-RateLimit-Reset': String(state.reset),
+  });
+  if (state.allowed) return;
+  const headers = { 'Retry-After': String(state.reset) };
+  throw new Problem(429, 'rate_limit_exceeded', `This key may make ${state.limit} requests a minute`, { headers });
+}

@@ -1,0 +1,112 @@
+import { z } from 'zod';
+
+const list = z.union([z.string().min(1), z.array(z.string().min(1)).min(1)]);
+const header = z.string().regex(/^[\x21-\x39\x3b-\x7e]+$/, 'is no header field name');
+
+export const attachment = z
+  .strictObject({
+    content: z.union([z.string(), z.strictObject({ type: z.literal('Buffer'), data: z.array(z.int()) })]).optional(),
+    filename: z.string().max(255).optional(),
+    content_type: z.string().max(255).optional(),
+    content_id: z.string().max(255).optional().meta({ description: 'Makes it an inline image, shown where the HTML has cid:<content_id>' }),
+    path: z.string().optional().meta({ description: 'Refused: this relay fetches nothing. Send content instead.' }),
+  })
+  .meta({ id: 'Attachment' });
+
+/** `POST /v1/emails`: Resend's fields and no others. */
+export const email = z
+  .strictObject({
+    from: z.string().min(3).meta({ examples: ['App <app@example.com>'] }),
+    to: list.meta({ examples: ['you@example.com'] }),
+    cc: list.optional(),
+    bcc: list.optional(),
+    reply_to: list.optional(),
+    subject: z.string().max(998),
+    html: z.string().optional(),
+    text: z.string().optional(),
+    headers: z.record(header, z.string().max(16_384)).optional(),
+    attachments: z.array(attachment).max(100).optional(),
+    tags: z
+      .array(z.strictObject({ name: z.string().regex(/^[\w-]{1,256}$/), value: z.string().regex(/^[\w-]{1,256}$/) }))
+      .max(50)
+      .optional(),
+    scheduled_at: z.string().optional().meta({ description: 'ISO 8601, or "in 5 minutes"', examples: ['2030-01-01T08:00:00Z'] }),
+  })
+  .meta({ id: 'Email' });
+export type EmailInput = z.output<typeof email>;
+
+export const batch = z.array(email).min(1).max(100);
+
+/** `POST /v1/emails/raw` as JSON. */
+export const rawEmail = z
+  .strictObject({
+    from: z.string().meta({ description: 'Reverse-path; empty is the null reverse-path' }),
+    to: list,
+    raw: z.string().meta({ description: 'The whole MIME message in base64' }),
+    scheduled_at: z.string().optional(),
+  })
+  .meta({ id: 'RawEmail' });
+
+export const accepted = z.object({ id: z.uuid() }).meta({ id: 'Accepted' });
+export const batchAccepted = z
+  .object({ data: z.array(accepted), errors: z.array(z.object({ index: z.int(), message: z.string() })).optional() })
+  .meta({ id: 'BatchAccepted' });
+
+const replyShape = z.object({ code: z.int(), enhanced: z.string().optional(), text: z.string() });
+export const emailView = z
+  .object({
+    object: z.literal('email'),
+    id: z.uuid(),
+    to: z.array(z.string()),
+    from: z.string(),
+    cc: z.array(z.string()).nullable(),
+    bcc: z.array(z.string()).nullable(),
+    reply_to: z.array(z.string()).nullable(),
+    subject: z.string().nullable(),
+    html: z.null(),
+    text: z.null(),
+    created_at: z.string(),
+    scheduled_at: z.string().nullable(),
+    last_event: z.string(),
+    message_id: z.string().nullable(),
+    recipients: z.array(
+      z.object({
+        address: z.string(),
+        state: z.string(),
+        attempts: z.int(),
+        last_response: replyShape.nullable(),
+        remote: z.string().nullable(),
+        next_attempt_at: z.string().nullable(),
+      }),
+    ),
+  })
+  .meta({ id: 'EmailView' });
+export const eventsView = z
+  .object({
+    object: z.literal('list'),
+    data: z.array(
+      z.object({
+        type: z.string(),
+        created_at: z.string(),
+        recipients: z.array(z.string()),
+        response: replyShape.nullable(),
+        remote: z.string().nullable(),
+        attempt: z.int().nullable(),
+        detail: z.string().nullable(),
+      }),
+    ),
+  })
+  .meta({ id: 'Events' });
+export const canceled = z.object({ object: z.literal('email'), id: z.uuid() }).meta({ id: 'Canceled' });
+export const problem = z
+  .object({
+    type: z.string(),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string(),
+    errors: z.array(z.object({ path: z.string(), message: z.string() })).optional(),
+    name: z.string(),
+    message: z.string(),
+    statusCode: z.int(),
+  })
+  .meta({ id: 'Problem' });

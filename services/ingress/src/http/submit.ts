@@ -1,0 +1,138 @@
+import { createHash } from 'node:crypto';
+import type { Readable } from 'node:stream';
+import type { Config } from '@waypost/config';
+import { fieldValue, headerEnd, headerFields, type MessageMeta, type Origin, SmtpError, withoutFields } from '@waypost/mail';
+import { newTraceparent, type Runtime } from '@waypost/runtime';
+import { type Draft, type Spool, SpoolFullError } from '@waypost/spool';
+import { type Arrival, type Committer, newMessageId } from '@waypost/store';
+import type { Credential } from '../ports.js';
+import { composeMime, type Outgoing, receivedOverHttp } from './message.js';
+import { busy, Problem } from './problem.js';
+import type { EmailInput } from './schemas.js';
+
+export interface SubmitDeps {
+  readonly runtime: Runtime;
+  readonly config: () => Config;
+  readonly spool: Spool;
+  readonly committer: Committer;
+}
+
+/** Who submits, and from where. */
+export interface Submitter {
+  readonly credential: Credential;
+  readonly remoteAddress: string | undefined;
+  readonly traceparent: string | undefined;
+}
+
+/** A message to submit: its checked envelope, and its body as fields or ready. */
+export interface Submission {
+  readonly outgoing: Outgoing;
+  readonly source: { readonly email: EmailInput } | { readonly raw: Buffer };
+}
+
+/** @returns ids for as many messages. */
+export const newIds = (count: number) => Array.from({ length: count }, () => newMessageId());
+
+/** @returns what tells one request body from another. */
+export const hashOf = (body: unknown) => createHash('sha256').update(Buffer.isBuffer(body) ? body : JSON.stringify(body)).digest('hex');
+
+/**
+ * Makes messages durable, all or none. When it resolves, HTTP 200 may be answered.
+ * @param ids one a submission.
+ * @throws Problem
+ */
+export async function submit(submissions: readonly Submission[], ids: readonly string[], by: Submitter, deps: SubmitDeps): Promise<void> {
+  const arrivals: Arrival[] = [];
+  try {
+    for (const [index, submission] of submissions.entries()) {
+      arrivals.push(await prepare(submission, ids[index] as string, by, deps));
+    }
+    await deps.committer.commitMany(arrivals);
+  } catch (error) {
+    await Promise.all(arrivals.map(({ draft }) => deps.spool.discard(draft).catch(() => undefined)));
+    throw toProblem(error, deps);
+  }
+  deps.runtime.metrics.messagesReceived.inc({ kind: 'http', protocol: 'HTTP' }, arrivals.length);
+}
+
+async function prepare({ outgoing, source }: Submission, id: string, by: Submitter, deps: SubmitDeps): Promise<Arrival> {
+  const { hostname } = deps.config().server;
+  const now = Date.now();
+  const { credential, remoteAddress } = by;
+  const origin: Origin = {
+    kind: 'http',
+    listener: 'http',
+    protocol: 'HTTP',
+    credential: credential.id,
+    ...(remoteAddress ? { remoteAddress } : {}),
+    ...(credential.tenant ? { tenant: credential.tenant } : {}),
+  };
+  const received = receivedOverHttp(hostname, { id, origin, envelope: outgoing.envelope, receivedAt: now });
+  const draft = await toDraft(source, id, received, deps);
+  const limit = deps.config().limits.message_size;
+  if (draft.ref.size > limit) {
+    await deps.spool.discard(draft);
+    throw new Problem(413, 'validation_error', `The message is ${draft.ref.size} octets, ${limit} are allowed`);
+  }
+  const meta: MessageMeta = {
+    id,
+    envelope: outgoing.envelope,
+    origin,
+    body: draft.ref,
+    receivedAt: now,
+    hops: 0,
+    display: outgoing.display,
+    traceparent: by.traceparent ?? newTraceparent(),
+    ...(outgoing.scheduledAt === undefined ? {} : { scheduledAt: outgoing.scheduledAt }),
+    ...described(source, id, hostname),
+  };
+  return { meta, draft };
+}
+
+async function toDraft(source: Submission['source'], id: string, received: Buffer, { spool, config }: SubmitDeps): Promise<Draft> {
+  if ('raw' in source) return spool.store(id, Buffer.concat([received, source.raw]));
+  const { hostname } = config().server;
+  const stream: Readable = composeMime(source.email, id, hostname, Date.now());
+  return spool.receive(id, stream as AsyncIterable<Buffer>, received);
+}
+
+function described(source: Submission['source'], id: string, hostname: string): Partial<MessageMeta> {
+  if ('email' in source) {
+    const { email } = source;
+    const given = Object.entries(email.headers ?? {}).find(([name]) => name.toLowerCase() === 'message-id')?.[1];
+    return {
+      messageId: given ?? `<${id}@${hostname}>`,
+      subject: email.subject,
+      headerFrom: email.from,
+      ...(email.tags ? { tags: email.tags } : {}),
+    };
+  }
+  const { raw } = source;
+  const fields = headerFields(raw);
+  const value = (name: string) => {
+    const field = fields.find((one) => one.name === name);
+    return field && fieldValue(raw, field).slice(0, 998);
+  };
+  const messageId = value('message-id');
+  const subject = value('subject');
+  const headerFrom = value('from');
+  return { ...(messageId ? { messageId } : {}), ...(subject ? { subject } : {}), ...(headerFrom ? { headerFrom } : {}) };
+}
+
+/** @returns the message without Bcc. @throws Problem for a header section that never ends in too many octets. */
+export function prepareRaw(raw: Buffer, headerLimit: number): Buffer {
+  const end = headerEnd(raw);
+  if ((end < 0 ? raw.length : end) > headerLimit) {
+    throw new Problem(413, 'validation_error', `The header section is larger than ${headerLimit} octets`);
+  }
+  const hidden = headerFields(raw).filter(({ name }) => name === 'bcc' || name === 'resent-bcc');
+  return withoutFields(raw, hidden);
+}
+
+function toProblem(error: unknown, { runtime }: SubmitDeps): Problem {
+  if (error instanceof Problem) return error;
+  runtime.log.warn({ error: (error as Error).message, cause: ((error as Error).cause as Error)?.message }, 'a submission over HTTP failed');
+  if (error instanceof SpoolFullError) return busy('The spool is full; try again later');
+  if (error instanceof SmtpError) return busy(`${error.reply.text}`);
+  return busy('The message could not be stored; try again later');
+}

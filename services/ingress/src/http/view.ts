@@ -1,0 +1,72 @@
+import type { MessageEvent, MessageRecord, RecipientState } from '@waypost/mail';
+
+const iso = (time: number | undefined) => (time === undefined ? null : new Date(time).toISOString());
+/** Resend's names for what last happened. */
+const LAST: Record<RecipientState, string> = {
+  accepted: 'queued',
+  scheduled: 'scheduled',
+  held: 'queued',
+  queued: 'queued',
+  deferred: 'delivery_delayed',
+  delivered: 'delivered',
+  bounced: 'bounced',
+  expired: 'bounced',
+  rejected: 'failed',
+  suppressed: 'suppressed',
+  canceled: 'canceled',
+};
+/** The recipient that fares worst speaks for the message. */
+const ORDER: readonly RecipientState[] = [
+  ...(['bounced', 'expired', 'rejected', 'suppressed', 'canceled', 'deferred'] as const),
+  ...(['held', 'accepted', 'queued', 'scheduled', 'delivered'] as const),
+];
+
+/** @returns a message as `GET /v1/emails/{id}` shows it. */
+export function emailOf({ meta, recipients }: MessageRecord): Record<string, unknown> {
+  const { envelope, display = {} } = meta;
+  const states = recipients.map(({ state }) => state);
+  const worst = ORDER.find((state) => states.includes(state)) ?? 'accepted';
+  return {
+    object: 'email',
+    id: meta.id,
+    from: meta.headerFrom ?? envelope.sender,
+    to: display.to ?? envelope.recipients.map(({ address }) => address),
+    cc: display.cc ?? null,
+    bcc: display.bcc ?? null,
+    reply_to: display.reply_to ?? null,
+    subject: meta.subject ?? null,
+    html: null,
+    text: null,
+    created_at: iso(meta.receivedAt),
+    scheduled_at: iso(meta.scheduledAt),
+    last_event: LAST[worst],
+    message_id: meta.messageId ?? null,
+    ...(meta.tags ? { tags: meta.tags } : {}),
+    recipients: envelope.recipients.map(({ address }, at) => {
+      const status = recipients[at];
+      return {
+        address,
+        state: status?.state ?? 'accepted',
+        attempts: status?.attempts ?? 0,
+        last_response: status?.reply ?? null,
+        remote: status?.remote ?? null,
+        next_attempt_at: iso(status?.nextAttemptAt),
+      };
+    }),
+  };
+}
+
+/** @returns a message's events as `GET /v1/emails/{id}/events` shows them, the oldest first. */
+export function eventsOf({ meta, events }: MessageRecord): Record<string, unknown> {
+  const addresses = meta.envelope.recipients.map(({ address }) => address);
+  const show = (event: MessageEvent) => ({
+    type: event.type,
+    created_at: iso(event.at),
+    recipients: event.rcpts ? event.rcpts.map((at) => addresses[at] ?? '') : addresses,
+    response: event.reply ?? null,
+    remote: event.remote ?? null,
+    attempt: event.attempt ?? null,
+    detail: event.detail ?? event.lane ?? null,
+  });
+  return { object: 'list', data: events.map(show) };
+}
