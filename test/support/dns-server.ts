@@ -85,7 +85,10 @@ export class DnsServer {
 }
 
 export const mx = (name: string, preference: number, exchange: string): Answer => ({
-  name, type: 'MX', ttl: 60, data: { preference, exchange },
+  name,
+  type: 'MX',
+  ttl: 60,
+  data: { preference, exchange },
 });
 export const a = (name: string, data: string, ttl = 60): Answer => ({ name, type: 'A', ttl, data });
 export const aaaa = (name: string, data: string, ttl = 60): Answer => ({ name, type: 'AAAA', ttl, data });

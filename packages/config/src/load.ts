@@ -8,7 +8,9 @@ import { type Config, configSchema } from './schema.js';
 /** All that is wrong with a configuration, a sentence each. */
 export class ConfigError extends Error {
   constructor(readonly problems: readonly string[]) {
-    super(`The configuration has ${problems.length} problem${problems.length === 1 ? '' : 's'}:\n- ${problems.join('\n- ')}`);
+    super(
+      `The configuration has ${problems.length} problem${problems.length === 1 ? '' : 's'}:\n- ${problems.join('\n- ')}`,
+    );
     this.name = 'ConfigError';
   }
 }
@@ -34,7 +36,8 @@ export function loadConfig(options: LoadOptions): Config {
   const source = options.text ?? (options.file ? readText(options.file) : '');
   const lines = new LineCounter();
   const document = parseDocument(source, { lineCounter: lines, prettyErrors: true });
-  if (document.errors.length > 0) throw new ConfigError(document.errors.map((error) => `${options.file ?? 'YAML'}: ${error.message}`));
+  if (document.errors.length > 0)
+    throw new ConfigError(document.errors.map((error) => `${options.file ?? 'YAML'}: ${error.message}`));
   const where = (path: readonly PropertyKey[]) => {
     const node = document.getIn(path as string[], true) as { range?: [number, number, number] } | undefined;
     return node?.range && options.file ? ` (${options.file}, line ${lines.linePos(node.range[0]).line})` : '';
@@ -95,7 +98,8 @@ function parseScalar(text: string): unknown {
 
 /** `x_file: path` becomes `x` with the file's content, for secrets. */
 function readSecretFiles(value: unknown, path: readonly string[], problems: string[]): unknown {
-  if (Array.isArray(value)) return value.map((item, index) => readSecretFiles(item, [...path, String(index)], problems));
+  if (Array.isArray(value))
+    return value.map((item, index) => readSecretFiles(item, [...path, String(index)], problems));
   if (!isTree(value)) return value;
   const result: Tree = {};
   for (const [key, inner] of Object.entries(value)) {
@@ -114,7 +118,8 @@ function readSecretFiles(value: unknown, path: readonly string[], problems: stri
 
 function describe(issue: z.core.$ZodIssue, where: (path: readonly PropertyKey[]) => string): string[] {
   const path = issue.path.map(String);
-  if (issue.code !== 'unrecognized_keys') return [`${path.join('.') || 'the file'}: ${issue.message}${where(issue.path)}`];
+  if (issue.code !== 'unrecognized_keys')
+    return [`${path.join('.') || 'the file'}: ${issue.message}${where(issue.path)}`];
   const known = keysAt(path);
   return issue.keys.map((key) => {
     const hint = known.length > 0 ? `; did you mean "${closest(key, known)}"?` : '';
@@ -172,6 +177,7 @@ function checkMeaning(config: Config): string[] {
       problems.push(`routes.${index}.to: ${(error as Error).message}`);
     }
   }
-  if (config.spool.blobs === 's3' && !config.spool.s3) problems.push('spool.blobs is s3, but there is no spool.s3 section');
+  if (config.spool.blobs === 's3' && !config.spool.s3)
+    problems.push('spool.blobs is s3, but there is no spool.s3 section');
   return problems;
 }

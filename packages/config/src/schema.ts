@@ -76,103 +76,135 @@ const key = z.strictObject({
 /** The one configuration file. Keys are snake_case as in the file; sizes are octets and durations milliseconds. */
 export const configSchema = z.strictObject({
   server: z.strictObject({ hostname: z.string().default('localhost') }).prefault({}),
-  redis: z.strictObject({
-    url: z.string().optional(),
-    cluster: z.array(z.string()).optional(),
-    sentinel: z.strictObject({ hosts: z.array(z.string()), name: z.string(), password: z.string().optional() }).optional(),
-    embedded: z.strictObject({ dir: z.string(), port: z.int().optional() }).optional(),
-    username: z.string().optional(),
-    password: z.string().optional(),
-    durability: z.enum(['fsync', 'replica', 'memory']).default('fsync'),
-    replicas: z.int().min(1).default(1),
-    /** Redis memory past which ingress answers 452; `0` takes 85 % of Redis's own maxmemory. */
-    high_water: bytes.default(0),
-  }).prefault({}),
-  spool: z.strictObject({
-    inline_max: bytes.default(65_536),
-    blobs: z.enum(['fs', 's3', 'redis']).default('fs'),
-    dir: z.string().default('./data/spool'),
-    /** Octets of recently stored inline bodies kept in memory for a delivery in the same process. */
-    cache: bytes.default(33_554_432),
-    s3: z.strictObject({
-      endpoint: z.string().optional(), region: z.string().default('us-east-1'), bucket: z.string(),
-      prefix: z.string().default(''), access_key: z.string().optional(), secret_key: z.string().optional(),
-      force_path_style: z.boolean().default(true),
-    }).optional(),
-  }).prefault({}),
+  redis: z
+    .strictObject({
+      url: z.string().optional(),
+      cluster: z.array(z.string()).optional(),
+      sentinel: z
+        .strictObject({ hosts: z.array(z.string()), name: z.string(), password: z.string().optional() })
+        .optional(),
+      embedded: z.strictObject({ dir: z.string(), port: z.int().optional() }).optional(),
+      username: z.string().optional(),
+      password: z.string().optional(),
+      durability: z.enum(['fsync', 'replica', 'memory']).default('fsync'),
+      replicas: z.int().min(1).default(1),
+      /** Redis memory past which ingress answers 452; `0` takes 85 % of Redis's own maxmemory. */
+      high_water: bytes.default(0),
+    })
+    .prefault({}),
+  spool: z
+    .strictObject({
+      inline_max: bytes.default(65_536),
+      blobs: z.enum(['fs', 's3', 'redis']).default('fs'),
+      dir: z.string().default('./data/spool'),
+      /** Octets of recently stored inline bodies kept in memory for a delivery in the same process. */
+      cache: bytes.default(33_554_432),
+      s3: z
+        .strictObject({
+          endpoint: z.string().optional(),
+          region: z.string().default('us-east-1'),
+          bucket: z.string(),
+          prefix: z.string().default(''),
+          access_key: z.string().optional(),
+          secret_key: z.string().optional(),
+          force_path_style: z.boolean().default(true),
+        })
+        .optional(),
+    })
+    .prefault({}),
   listeners: z.array(listener).default([]),
-  tls: z.strictObject({
-    /** The first one is the default; the others are chosen by SNI. */
-    identities: z.array(tlsIdentity).default([]),
-    /** Makes a self-signed identity in this folder where none is given (development). */
-    self_signed_dir: z.string().optional(),
-    min_version: z.enum(['TLSv1.2', 'TLSv1.3']).default('TLSv1.2'),
-  }).prefault({}),
-  http: z.strictObject({
-    host: z.string().default('127.0.0.1'),
-    port: z.int().min(0).max(65535).default(8080),
-    /** Requests a key may make a second, averaged over a minute. */
-    rate_per_second: z.int().min(1).default(500),
-    body_limit: bytes.default(41_943_040),
-    trust_proxy: z.array(z.string()).default([]),
-  }).prefault({}),
-  api: z.strictObject({
-    host: z.string().default('127.0.0.1'),
-    port: z.int().min(0).max(65535).default(8081),
-  }).prefault({}),
+  tls: z
+    .strictObject({
+      /** The first one is the default; the others are chosen by SNI. */
+      identities: z.array(tlsIdentity).default([]),
+      /** Makes a self-signed identity in this folder where none is given (development). */
+      self_signed_dir: z.string().optional(),
+      min_version: z.enum(['TLSv1.2', 'TLSv1.3']).default('TLSv1.2'),
+    })
+    .prefault({}),
+  http: z
+    .strictObject({
+      host: z.string().default('127.0.0.1'),
+      port: z.int().min(0).max(65535).default(8080),
+      /** Requests a key may make a second, averaged over a minute. */
+      rate_per_second: z.int().min(1).default(500),
+      body_limit: bytes.default(41_943_040),
+      trust_proxy: z.array(z.string()).default([]),
+    })
+    .prefault({}),
+  api: z
+    .strictObject({
+      host: z.string().default('127.0.0.1'),
+      port: z.int().min(0).max(65535).default(8081),
+    })
+    .prefault({}),
   keys: z.array(key).default([]),
   limits: limits.prefault({}),
-  policy: z.strictObject({
-    partitions: z.int().min(1).default(4),
-    concurrency: z.int().min(1).default(32),
-    /** Order of the checks; a name may be left out to switch it off. */
-    checks: z.array(z.string()).default(['size', 'loop', 'recipients', 'suppression', 'trace']),
-    /** A `defer` verdict or an unavailable check is tried again after this. */
-    retry: duration.default(30_000),
-  }).prefault({}),
+  policy: z
+    .strictObject({
+      partitions: z.int().min(1).default(4),
+      concurrency: z.int().min(1).default(32),
+      /** Order of the checks; a name may be left out to switch it off. */
+      checks: z.array(z.string()).default(['size', 'loop', 'recipients', 'suppression', 'trace']),
+      /** A `defer` verdict or an unavailable check is tried again after this. */
+      retry: duration.default(30_000),
+    })
+    .prefault({}),
   routes: z.array(route).default([]),
   shaping: z.array(shaping).default([]),
-  delivery: z.strictObject({
-    /** Messages older than this expire. */
-    max_age: duration.default(432_000_000),
-    retry: z.strictObject({
-      initial: duration.default(60_000),
-      factor: z.number().min(1).default(2),
-      max: duration.default(14_400_000),
-      /** Part of a delay that is random, 0 to 1. */
-      jitter: z.number().min(0).max(1).default(0.2),
-    }).prefault({}),
-    /** Connections a lane may have over all replicas, where no shaping rule says otherwise. */
-    connections: z.int().min(1).default(20),
-    messages_per_connection: z.int().min(1).default(1000),
-    recipients_per_transaction: z.int().min(1).max(1000).default(100),
-    /** An open connection without work is kept this long. */
-    idle: duration.default(2_000),
-    delay_dsn_after: duration.default(14_400_000),
-    unknown_outcome: z.enum(['retry', 'bounce']).default('retry'),
-    timeouts: z.strictObject({
-      dns: duration.default(10_000), connect: duration.default(30_000), greeting: duration.default(60_000),
-      command: duration.default(120_000), data: duration.default(300_000), final_dot: duration.default(600_000),
-    }).prefault({}),
-    /** Port for MX hosts; 25 but in tests. */
-    mx_port: z.int().default(25),
-    ehlo: z.string().optional(),
-    dns_servers: z.array(z.string()).default([]),
-    ip_family: z.enum(['any', 'ipv4', 'ipv6']).default('any'),
-    local_address: z.string().optional(),
-    /** Octets of the sink's newest messages kept to be read in the dashboard. */
-    sink_keep: z.int().min(0).default(500),
-    /** Retention of a record after the last recipient is terminal. */
-    retention: duration.default(259_200_000),
-  }).prefault({}),
-  telemetry: z.strictObject({
-    metrics_host: z.string().default('127.0.0.1'),
-    metrics_port: z.int().min(0).max(65535).default(9464),
-    otlp_endpoint: z.string().default(''),
-    /** Share of traces kept, 0 to 1. */
-    sample_ratio: z.number().min(0).max(1).default(1),
-    log_level: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
-  }).prefault({}),
+  delivery: z
+    .strictObject({
+      /** Messages older than this expire. */
+      max_age: duration.default(432_000_000),
+      retry: z
+        .strictObject({
+          initial: duration.default(60_000),
+          factor: z.number().min(1).default(2),
+          max: duration.default(14_400_000),
+          /** Part of a delay that is random, 0 to 1. */
+          jitter: z.number().min(0).max(1).default(0.2),
+        })
+        .prefault({}),
+      /** Connections a lane may have over all replicas, where no shaping rule says otherwise. */
+      connections: z.int().min(1).default(20),
+      messages_per_connection: z.int().min(1).default(1000),
+      recipients_per_transaction: z.int().min(1).max(1000).default(100),
+      /** An open connection without work is kept this long. */
+      idle: duration.default(2_000),
+      delay_dsn_after: duration.default(14_400_000),
+      unknown_outcome: z.enum(['retry', 'bounce']).default('retry'),
+      timeouts: z
+        .strictObject({
+          dns: duration.default(10_000),
+          connect: duration.default(30_000),
+          greeting: duration.default(60_000),
+          command: duration.default(120_000),
+          data: duration.default(300_000),
+          final_dot: duration.default(600_000),
+        })
+        .prefault({}),
+      /** Port for MX hosts; 25 but in tests. */
+      mx_port: z.int().default(25),
+      ehlo: z.string().optional(),
+      dns_servers: z.array(z.string()).default([]),
+      ip_family: z.enum(['any', 'ipv4', 'ipv6']).default('any'),
+      local_address: z.string().optional(),
+      /** Octets of the sink's newest messages kept to be read in the dashboard. */
+      sink_keep: z.int().min(0).default(500),
+      /** Retention of a record after the last recipient is terminal. */
+      retention: duration.default(259_200_000),
+    })
+    .prefault({}),
+  telemetry: z
+    .strictObject({
+      metrics_host: z.string().default('127.0.0.1'),
+      metrics_port: z.int().min(0).max(65535).default(9464),
+      otlp_endpoint: z.string().default(''),
+      /** Share of traces kept, 0 to 1. */
+      sample_ratio: z.number().min(0).max(1).default(1),
+      log_level: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
+    })
+    .prefault({}),
   /** Time to finish open work after SIGTERM. */
   grace: duration.default(25_000),
 });

@@ -1,5 +1,4 @@
-import { lookup as systemLookup } from 'node:dns/promises';
-import { Resolver } from 'node:dns/promises';
+import { Resolver, lookup as systemLookup } from 'node:dns/promises';
 
 export interface AddressRecord {
   readonly address: string;
@@ -8,8 +7,9 @@ export interface AddressRecord {
 }
 
 /**
- * What the resolver asks of DNS. Rejections carry Node's codes: ENOTFOUND (NXDOMAIN), ENODATA (no such record), anything else is taken
- * for temporary. CNAMEs are followed behind this port, as a recursive name server does (RFC 5321 §5.1).
+ * What the resolver asks of DNS. Rejections carry Node's codes: ENOTFOUND (NXDOMAIN), ENODATA (no such record),
+ * anything else is taken for temporary. CNAMEs are followed behind this port, as a recursive name server does (RFC 5321
+ * §5.1).
  */
 export interface DnsLookup {
   mx(name: string): Promise<readonly { readonly exchange: string; readonly priority: number }[]>;

@@ -18,7 +18,10 @@ export function toAsciiDomain(domain: string): string | undefined {
 /** No top-level domain is numeric (RFC 3696 §2): such a name is an address in some notation, not a place for mail. */
 const isNumeric = (name: string) => /(?:^|\.)(?:\d+|0x[0-9a-f]*)$/i.test(name);
 
-/** @returns the address of a literal such as `[192.0.2.1]` or `[IPv6:2001:db8::1]`, or of a bare address; else undefined. */
+/**
+ * @returns the address of a literal such as `[192.0.2.1]` or `[IPv6:2001:db8::1]`, or of a bare address; else
+ *   undefined.
+ */
 export function literalAddress(host: string): { readonly address: string; readonly family: 4 | 6 } | undefined {
   const inner = host.startsWith('[') && host.endsWith(']') ? host.slice(1, -1).replace(/^ipv6:/i, '') : host;
   const family = isIP(inner);

@@ -34,19 +34,21 @@ export class MailResolver {
   }
 
   /**
-   * Finds the MX hosts of a domain (RFC 5321 §5.1): by preference, equal ones shuffled anew at each call, without those that are
-   * not better than ourselves.
+   * Finds the MX hosts of a domain (RFC 5321 §5.1): by preference, equal ones shuffled anew at each call, without those
+   * that are not better than ourselves.
    * @param domain ASCII or international, or an address literal.
-   * @throws ResolveError 556 5.1.10 for a null MX (RFC 7505), 550 5.4.4 for what does not exist, 550 5.1.2 for what is no domain,
-   *   554 5.4.6 when we are the best MX, 451 4.4.3 when DNS fails for now.
+   * @throws ResolveError 556 5.1.10 for a null MX (RFC 7505), 550 5.4.4 for what does not exist, 550 5.1.2 for what is
+   *   no domain, 554 5.4.6 when we are the best MX, 451 4.4.3 when DNS fails for now.
    */
   async resolveMx(domain: string): Promise<MxHost[]> {
     if (domain.startsWith('[') && literalAddress(domain)) return [{ name: domain, preference: 0, implicit: true }];
     const name = toAsciiDomain(domain);
-    if (name === undefined) throw new ResolveError('bad-name', `${shown(domain)} is not a domain that mail can be sent to`);
+    if (name === undefined)
+      throw new ResolveError('bad-name', `${shown(domain)} is not a domain that mail can be sent to`);
     const hosts = unwrap(await this.#mx.get(name, () => this.#loadMx(name)));
     const others = withoutSelf(hosts, this.#deps.isSelf);
-    if (others.length === 0) throw new ResolveError('loop', `mail for ${name} loops back to this server, its best mail exchanger`);
+    if (others.length === 0)
+      throw new ResolveError('loop', `mail for ${name} loops back to this server, its best mail exchanger`);
     return orderHosts(others, this.#deps.random);
   }
 
@@ -64,8 +66,8 @@ export class MailResolver {
   }
 
   /**
-   * Finds a host that an operator named, such as a smart host: literals, the system's hosts file and search domains, DNS. That it does
-   * not exist is temporary, as its name can be mended while the mail waits.
+   * Finds a host that an operator named, such as a smart host: literals, the system's hosts file and search domains,
+   * DNS. That it does not exist is temporary, as its name can be mended while the mail waits.
    * @throws ResolveError, only `temporary`.
    */
   async resolveHost(host: string): Promise<HostAddress[]> {
@@ -76,7 +78,11 @@ export class MailResolver {
     } catch (error) {
       if (!(error instanceof ResolveError) || !error.permanent) throw error;
     }
-    return this.#ordered(unwrap(await this.#addresses.get(`system:${host}`, () => this.#loadSystem(host))), host, 'temporary');
+    return this.#ordered(
+      unwrap(await this.#addresses.get(`system:${host}`, () => this.#loadSystem(host))),
+      host,
+      'temporary',
+    );
   }
 
   /**
@@ -104,7 +110,8 @@ export class MailResolver {
   #ordered(found: readonly HostAddress[], host: string, kind: 'not-found' | 'temporary' = 'not-found'): HostAddress[] {
     const { family, prefer } = this.#settings;
     const usable = orderAddresses(shuffle(found, this.#deps.random), family, prefer);
-    if (usable.length === 0) throw new ResolveError(kind, `${shown(host)} has no ${family === 'any' ? 'IP' : family} address`);
+    if (usable.length === 0)
+      throw new ResolveError(kind, `${shown(host)} has no ${family === 'any' ? 'IP' : family} address`);
     return usable;
   }
 
@@ -134,7 +141,10 @@ export class MailResolver {
     const records = [...tagged(four.records, 4), ...tagged(six.records, 6)];
     if (records.length > 0) {
       const ttl = Math.min(...records.map((record) => record.ttl * 1000));
-      return { value: records.map(({ address, family }) => ({ address, family })), ttl: Math.min(maxTtl, Math.max(minTtl, ttl)) };
+      return {
+        value: records.map(({ address, family }) => ({ address, family })),
+        ttl: Math.min(maxTtl, Math.max(minTtl, ttl)),
+      };
     }
     const failed = [four, six].find(({ code }) => code !== undefined && !isAbsent(code));
     return this.#failure(name, 'A and AAAA', failed?.code ?? four.code ?? six.code);
@@ -144,7 +154,10 @@ export class MailResolver {
     const { failureTtl } = this.#settings;
     const found = await this.#ask(() => this.#deps.lookup.system(host));
     if (found.records) {
-      const value = found.records.map(({ address, family }) => ({ address, family: family === 6 ? (6 as const) : (4 as const) }));
+      const value = found.records.map(({ address, family }) => ({
+        address,
+        family: family === 6 ? (6 as const) : (4 as const),
+      }));
       return { value, ttl: SYSTEM_TTL };
     }
     const text = `host ${shown(host)} cannot be resolved (${found.code}); check its name in the configuration`;
@@ -167,10 +180,12 @@ export class MailResolver {
     const late = new Promise<{ code: string }>((resolve) => {
       timer = setTimeout(() => resolve({ code: 'ETIMEOUT' }), this.#settings.timeout);
     });
-    const answer = Promise.resolve().then(question).then(
-      (records) => (records.length > 0 ? { records } : { code: 'ENODATA' }),
-      (error: NodeJS.ErrnoException) => ({ code: error.code ?? error.message }),
-    );
+    const answer = Promise.resolve()
+      .then(question)
+      .then(
+        (records) => (records.length > 0 ? { records } : { code: 'ENODATA' }),
+        (error: NodeJS.ErrnoException) => ({ code: error.code ?? error.message }),
+      );
     return Promise.race([answer, late]).finally(() => clearTimeout(timer));
   }
 }

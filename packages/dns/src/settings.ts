@@ -21,7 +21,9 @@ export interface ResolverSettings {
   readonly cacheSize?: number;
   /** Addresses that one attempt may go through for a domain. */
   readonly maxCandidates?: number;
-  /** Hosts that an operator names are asked of DNS first, and then of the system: set where own name servers are given. */
+  /**
+   * Hosts that an operator names are asked of DNS first, and then of the system: set where own name servers are given.
+   */
   readonly dnsFirst?: boolean;
 }
 

@@ -2,8 +2,8 @@ import type { DsnAction } from './dsn-types.js';
 import type { Notify } from './envelope.js';
 
 /**
- * Decides whether a recipient gets a DSN (RFC 3461 §4.1, §5.2, §6.2): never for a null reverse-path, so never for a DSN; never against
- * NOTIFY; without NOTIFY for failures and delays.
+ * Decides whether a recipient gets a DSN (RFC 3461 §4.1, §5.2, §6.2): never for a null reverse-path, so never for a
+ * DSN; never against NOTIFY; without NOTIFY for failures and delays.
  */
 export function wantsDsn(action: DsnAction, sender: string, notify: readonly Notify[] | undefined): boolean {
   if (sender === '') return false;
@@ -21,8 +21,8 @@ export interface DsnOccasion {
   readonly event: 'failed' | 'delayed' | 'delivered';
   readonly notify?: readonly Notify[];
   /**
-   * For `delivered`: a mailbox (LMTP, maildir), a next hop that was handed the DSN parameters and will report itself, or one that
-   * does not speak DSN.
+   * For `delivered`: a mailbox (LMTP, maildir), a next hop that was handed the DSN parameters and will report itself,
+   * or one that does not speak DSN.
    */
   readonly takenBy?: 'mailbox' | 'dsn-host' | 'other-host';
   /** For `delayed`: a DSN said so before. */
@@ -37,8 +37,8 @@ export interface DsnDecision {
 
 /**
  * Decides which DSNs are due, one for each action (RFC 3461 §6.2, §5.2.2–5.2.6).
- * @param message `automatic` (see isAutomatic) keeps delays from machines and lists that did not ask; failures always tell them, as a
- *   list lives by its bounces.
+ * @param message `automatic` (see isAutomatic) keeps delays from machines and lists that did not ask; failures always
+ *   tell them, as a list lives by its bounces.
  */
 export function decideDsn(
   message: { readonly sender: string; readonly automatic?: boolean },

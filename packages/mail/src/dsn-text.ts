@@ -11,9 +11,13 @@ export const SUBJECTS: Record<DsnAction, string> = {
 
 const LEADS: Record<DsnAction, string> = {
   failed: 'Your message could not be delivered to the recipients below. It will not be tried again.',
-  delayed: 'Your message could not be delivered yet. You need to do nothing: it is still being tried. If it cannot be delivered in time, you will be told.',
+  delayed:
+    'Your message could not be delivered yet. You need to do nothing: it is still being tried. ' +
+    'If it cannot be delivered in time, you will be told.',
   delivered: 'Your message was delivered to the recipients below.',
-  relayed: 'Your message was handed on to a system that does not send delivery reports. You will hear no more of it unless it is returned.',
+  relayed:
+    'Your message was handed on to a system that does not send delivery reports. ' +
+    'You will hear no more of it unless it is returned.',
 };
 
 /** Plain words for `subject.detail` of an enhanced status (RFC 3463 and its registry), then for the subject alone. */
@@ -42,7 +46,7 @@ const REASONS: Readonly<Record<string, string>> = {
   '4': 'The network or the routing of mail was at fault.',
   '5': 'The mail systems did not understand each other. Tell your administrator.',
   '6': "The recipient's mail system could not handle the content.",
-  '7': "The recipient's mail system refused it by its rules. What it said may tell why; else ask the recipient or your administrator.",
+  '7': "The recipient's mail system refused it by its rules. What it said may tell why; else ask your administrator.",
 };
 
 function reasonOf(reply: Reply): string | undefined {
@@ -50,7 +54,9 @@ function reasonOf(reply: Reply): string | undefined {
   return condition === undefined ? undefined : (REASONS[condition] ?? REASONS[condition.split('.')[0] ?? '']);
 }
 
-/** @returns the lines a person reads: what happened, why in plain words, what to do, and what was said word for word. */
+/**
+ * @returns the lines a person reads: what happened, why in plain words, what to do, and what was said word for word.
+ */
 export function dsnText(input: DsnInput): string[] {
   const lines = [`This is the mail system at ${input.reportingMta}.`];
   const { original } = input;
@@ -60,8 +66,14 @@ export function dsnText(input: DsnInput): string[] {
     lines.push('', ...wrap(LEADS[action], ''), '');
     for (const recipient of concerned) lines.push(...aboutRecipient(recipient), '');
   }
-  lines.push(...(original.subject ? wrap(`Subject of your message: ${clean(original.subject).slice(0, 200)}`, '') : []));
-  lines.push(`It arrived here on ${formatDate(original.receivedAt)} and had the id`, `${original.id}; name it when you ask for help.`, '');
+  lines.push(
+    ...(original.subject ? wrap(`Subject of your message: ${clean(original.subject).slice(0, 200)}`, '') : []),
+  );
+  lines.push(
+    `It arrived here on ${formatDate(original.receivedAt)} and had the id`,
+    `${original.id}; name it when you ask for help.`,
+    '',
+  );
   return lines;
 }
 
@@ -74,7 +86,8 @@ function aboutRecipient(recipient: DsnRecipient): string[] {
   if (action === 'failed' && !isPermanent(reply)) {
     lines.push(...wrap('The error was a temporary one, but it will not be tried again.', '    '));
   }
-  if (recipient.willRetryUntil !== undefined) lines.push(`    It is tried until ${formatDate(recipient.willRetryUntil)}.`);
+  if (recipient.willRetryUntil !== undefined)
+    lines.push(`    It is tried until ${formatDate(recipient.willRetryUntil)}.`);
   lines.push(...wrap(`${remote ? `${clean(remote)} said` : 'In detail'}: ${clean(formatReply(reply))}`, '    '));
   return lines;
 }

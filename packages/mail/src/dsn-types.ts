@@ -21,7 +21,10 @@ export interface DsnRecipient {
 export interface DsnInput {
   /** Our name. */
   readonly reportingMta: string;
-  /** What this is about: id, reverse-path and arrival (ms since the epoch); the header's Message-ID and Subject where known. */
+  /**
+   * What this is about: id, reverse-path and arrival (ms since the epoch); the header's Message-ID and Subject where
+   * known.
+   */
   readonly original: {
     readonly id: string;
     readonly sender: string;

@@ -10,8 +10,8 @@ import { encodeUtf8Address, splitOrcpt } from './xtext.js';
 export const RETURN_LIMIT = 65_536;
 
 /**
- * Chooses what a DSN returns (RFC 3461 §4.3, §6.3): the whole message only for a failure with RET=FULL, where it is small enough, else
- * its header section, itself cut at a line within the limit.
+ * Chooses what a DSN returns (RFC 3461 §4.3, §6.3): the whole message only for a failure with RET=FULL, where it is
+ * small enough, else its header section, itself cut at a line within the limit.
  */
 export function returnedPart(
   message: Buffer,
@@ -31,8 +31,8 @@ export function returnedPart(
 
 /**
  * Builds a delivery status notification: multipart/report with a text for people, a status for programs and what is
- * returned of the message (RFC 3461 §6, RFC 3464, RFC 6522). Where the sender's address is ASCII all header fields and the status are
- * so too, so that it needs no SMTPUTF8; else it takes the forms of RFC 6533.
+ * returned of the message (RFC 3461 §6, RFC 3464, RFC 6522). Where the sender's address is ASCII all header fields and
+ * the status are so too, so that it needs no SMTPUTF8; else it takes the forms of RFC 6533.
  * @returns the whole message; its reverse-path must be null, and its body is 8BITMIME unless isSevenBit.
  */
 export function buildDsn(input: DsnInput): Buffer {
@@ -71,8 +71,13 @@ export function buildDsn(input: DsnInput): Buffer {
   ].join('\r\n');
   const gap = returned.body.length === 0 || returned.body.at(-1) === 0x0a ? '' : '\r\n';
   return Buffer.concat([
-    Buffer.from(head), text, Buffer.from(middle), status, Buffer.from(last),
-    returned.body, Buffer.from(`${gap}\r\n--${boundary}--\r\n`),
+    Buffer.from(head),
+    text,
+    Buffer.from(middle),
+    status,
+    Buffer.from(last),
+    returned.body,
+    Buffer.from(`${gap}\r\n--${boundary}--\r\n`),
   ]);
 }
 
@@ -97,12 +102,17 @@ function headerSection(input: DsnInput, boundary: string): string[] {
 /** @returns what the DSN as a whole is about: the worst of it. */
 export function leadingAction(recipients: readonly DsnRecipient[]): DsnAction {
   const actions = recipients.map((recipient) => recipient.action);
-  return (['failed', 'delayed', 'relayed', 'delivered'] as const).find((action) => actions.includes(action)) ?? 'failed';
+  return (
+    (['failed', 'delayed', 'relayed', 'delivered'] as const).find((action) => actions.includes(action)) ?? 'failed'
+  );
 }
 
 const encodingField = (body: Buffer) => (isSevenBit(body) ? [] : ['Content-Transfer-Encoding: 8bit']);
 
-/** message/rfc822 may not be encoded, message/global may (RFC 6532 §3.7): so an international original passes ASCII hops. */
+/**
+ * message/rfc822 may not be encoded, message/global may (RFC 6532 §3.7): so an international original passes ASCII
+ * hops.
+ */
 function returnedBody(input: DsnInput, unicode: boolean): { readonly fields: string[]; readonly body: Buffer } {
   const { returned, headersOnly, smtputf8 = unicode } = input;
   if (!smtputf8) {
@@ -128,7 +138,10 @@ function recipientFields(recipient: DsnRecipient, unicode: boolean): string[] {
   const said = remote ? `smtp; ${formatReply(reply)}` : `x-waypost; ${formatReply(reply)}`;
   return [
     ...(recipient.orcpt ? [field('Original-Recipient', typedAddress(recipient.orcpt, unicode))] : []),
-    field('Final-Recipient', typedAddress(`${isInternational(recipient.address) ? 'utf-8' : 'rfc822'};${recipient.address}`, unicode)),
+    field(
+      'Final-Recipient',
+      typedAddress(`${isInternational(recipient.address) ? 'utf-8' : 'rfc822'};${recipient.address}`, unicode),
+    ),
     `Action: ${recipient.action}`,
     `Status: ${statusOf(reply)}`,
     ...(remote ? [field('Remote-MTA', `dns; ${printable(remote.split(' ')[0] ?? '', unicode)}`)] : []),
@@ -142,7 +155,9 @@ function recipientFields(recipient: DsnRecipient, unicode: boolean): string[] {
 function typedAddress(orcpt: string, unicode: boolean): string {
   const { type, address } = splitOrcpt(orcpt);
   const utf8 = type.toLowerCase() === 'utf-8' || isInternational(address);
-  return utf8 ? `utf-8; ${encodeUtf8Address(address, unicode)}` : `${printable(type, false)}; ${printable(address, false)}`;
+  return utf8
+    ? `utf-8; ${encodeUtf8Address(address, unicode)}`
+    : `${printable(type, false)}; ${printable(address, false)}`;
 }
 
 const printable = (text: string, unicode: boolean) =>

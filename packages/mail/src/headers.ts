@@ -66,7 +66,10 @@ function lineEnd(text: string, from: number): number {
 
 /** @returns a field's value unfolded and trimmed, UTF-8 (RFC 5322 §2.2.3). */
 export function fieldValue(buffer: Buffer, field: FieldSpan): string {
-  return buffer.toString('utf8', field.value, field.end).replace(/[\r\n]+[ \t]*/g, ' ').trim();
+  return buffer
+    .toString('utf8', field.value, field.end)
+    .replace(/[\r\n]+[ \t]*/g, ' ')
+    .trim();
 }
 
 /** @returns the value of the first field of this name (in lower case), or undefined. */
@@ -92,8 +95,8 @@ export function withoutFields(buffer: Buffer, fields: readonly FieldSpan[]): Buf
 }
 
 /**
- * @returns whether a machine or a list sent the message, so that a person need not hear of a mere delay (RFC 3834 §5, RFC 2919, and
- *   the older Precedence).
+ * @returns whether a machine or a list sent the message, so that a person need not hear of a mere delay (RFC 3834 §5,
+ *   RFC 2919, and the older Precedence).
  */
 export function isAutomatic(buffer: Buffer, fields: readonly FieldSpan[]): boolean {
   return fields.some((field) => {

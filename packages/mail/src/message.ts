@@ -88,8 +88,20 @@ export interface MessageRecord {
 
 /** Record types in the manner of KumoMTA's log. */
 export type EventType =
-  | 'Reception' | 'Rejection' | 'Held' | 'Queued' | 'Delivery' | 'TransientFailure' | 'Bounce' | 'Expiration'
-  | 'Suppressed' | 'Cancellation' | 'OutcomeUnknown' | 'DelayNotice' | 'PolicyDefer' | 'Reroute';
+  | 'Reception'
+  | 'Rejection'
+  | 'Held'
+  | 'Queued'
+  | 'Delivery'
+  | 'TransientFailure'
+  | 'Bounce'
+  | 'Expiration'
+  | 'Suppressed'
+  | 'Cancellation'
+  | 'OutcomeUnknown'
+  | 'DelayNotice'
+  | 'PolicyDefer'
+  | 'Reroute';
 
 /** One transition of one message; appears in the event stream at least once. */
 export interface MessageEvent {

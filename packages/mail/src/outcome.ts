@@ -3,7 +3,16 @@ import { conditionOf, isPermanent, isTransient, type Reply } from './reply.js';
 
 /** Where in an attempt something was said or went wrong. `dot` is from the end of the data to its reply. */
 export type AttemptPhase =
-  | 'dns' | 'connect' | 'greeting' | 'ehlo' | 'starttls' | 'auth' | 'mail' | 'rcpt' | 'data' | 'dot';
+  | 'dns'
+  | 'connect'
+  | 'greeting'
+  | 'ehlo'
+  | 'starttls'
+  | 'auth'
+  | 'mail'
+  | 'rcpt'
+  | 'data'
+  | 'dot';
 
 /** What one attempt came to, for whom, and what may be done at once. */
 export interface Outcome {
@@ -19,14 +28,22 @@ export interface Outcome {
 }
 
 /**
- * Judges a reply that ended an attempt for someone: any refusal, or the reply to the final dot. Like Postfix, a 5yz greeting defers
- * (the host refuses us, not the mail), and so does failed AUTH or STARTTLS, which is for an operator to mend.
+ * Judges a reply that ended an attempt for someone: any refusal, or the reply to the final dot. Like Postfix, a 5yz
+ * greeting defers (the host refuses us, not the mail), and so does failed AUTH or STARTTLS, which is for an operator to
+ * mend.
  */
 export function classifyReply(phase: AttemptPhase, reply: Reply): Outcome {
   const scope = scopeOf(phase, reply);
-  const at = (result: Outcome['result'], nextHost = false) => ({ result, scope, nextHost, tooManyRecipients: false, reply });
+  const at = (result: Outcome['result'], nextHost = false) => ({
+    result,
+    scope,
+    nextHost,
+    tooManyRecipients: false,
+    reply,
+  });
   if (phase === 'dot' && reply.code >= 200 && reply.code < 300) return at('delivered');
-  if (isTransient(reply)) return { ...at('deferred', scope === 'host' || phase === 'mail'), tooManyRecipients: isTooMany(phase, reply) };
+  if (isTransient(reply))
+    return { ...at('deferred', scope === 'host' || phase === 'mail'), tooManyRecipients: isTooMany(phase, reply) };
   if (!isPermanent(reply)) return at('deferred', scope === 'host');
   if (phase === 'greeting' || phase === 'starttls') return at('deferred', true);
   if (phase === 'auth') return at('deferred');
@@ -40,7 +57,9 @@ function scopeOf(phase: AttemptPhase, reply: Reply): Outcome['scope'] {
   return phase === 'mail' || phase === 'data' || phase === 'dot' ? 'transaction' : 'host';
 }
 
-/** 552 to RCPT is an old way of saying 452 (RFC 5321 §4.5.3.1.10), unless its enhanced status says the mailbox is full. */
+/**
+ * 552 to RCPT is an old way of saying 452 (RFC 5321 §4.5.3.1.10), unless its enhanced status says the mailbox is full.
+ */
 function isTooMany(phase: AttemptPhase, reply: Reply): boolean {
   if (phase !== 'rcpt' || (reply.code !== 452 && reply.code !== 552)) return false;
   const condition = conditionOf(reply);
@@ -55,8 +74,8 @@ export interface TransportError {
 }
 
 /**
- * Judges an attempt that ended without a reply: a network failure defers, and the next host is tried; after the final dot
- * it is `unknown`, and only the operator's policy may send again.
+ * Judges an attempt that ended without a reply: a network failure defers, and the next host is tried; after the final
+ * dot it is `unknown`, and only the operator's policy may send again.
  * @param peer `name [address]` for the text.
  */
 export function classifyFailure(phase: AttemptPhase, error: TransportError, peer: string): Outcome {
@@ -73,8 +92,16 @@ export function classifyFailure(phase: AttemptPhase, error: TransportError, peer
 }
 
 const PHASE_NAMES: Record<AttemptPhase, string> = {
-  dns: 'name resolution', connect: 'connecting', greeting: 'the greeting', ehlo: 'EHLO', starttls: 'STARTTLS',
-  auth: 'AUTH', mail: 'MAIL', rcpt: 'RCPT', data: 'DATA', dot: 'the final dot',
+  dns: 'name resolution',
+  connect: 'connecting',
+  greeting: 'the greeting',
+  ehlo: 'EHLO',
+  starttls: 'STARTTLS',
+  auth: 'AUTH',
+  mail: 'MAIL',
+  rcpt: 'RCPT',
+  data: 'DATA',
+  dot: 'the final dot',
 };
 
 const FAILURES: Readonly<Record<string, readonly [string, string]>> = {
@@ -92,7 +119,8 @@ function describeFailure(phase: AttemptPhase, error: TransportError): readonly [
   if (known) return known;
   if (phase === 'dns') return ['4.4.3', `temporary failure (${code || firstLine(error.message)})`];
   const early = phase === 'connect' || phase === 'greeting';
-  if (/TIMEDOUT|TIMEOUT/i.test(code) || /time(?:d )?out/i.test(error.message)) return [early ? '4.4.1' : '4.4.2', 'no answer in time'];
+  if (/TIMEDOUT|TIMEOUT/i.test(code) || /time(?:d )?out/i.test(error.message))
+    return [early ? '4.4.1' : '4.4.2', 'no answer in time'];
   if (phase === 'starttls' || /TLS|SSL|CERT/.test(code)) return ['4.7.5', `TLS failed (${firstLine(error.message)})`];
   return [early ? '4.4.1' : '4.4.2', `connection failed (${firstLine(error.message)})`];
 }
@@ -113,7 +141,7 @@ export interface AttemptFacts {
 }
 
 /** @returns the recipient's new state: a deferral without a next attempt has expired. */
-export function statusAfter(outcome: Outcome, facts: AttemptFacts): RecipientStatus {
+export function statusAfter(outcome: Pick<Outcome, 'result' | 'reply'>, facts: AttemptFacts): RecipientStatus {
   const { at, attempts, lane, remote, nextAttemptAt } = facts;
   const common = { at, attempts, reply: outcome.reply, ...(lane ? { lane } : {}), ...(remote ? { remote } : {}) };
   if (outcome.result === 'delivered') return { state: 'delivered', ...common };

@@ -16,7 +16,8 @@ export function formatDate(time: number): string {
 
 /**
  * @param hostname ours, for the `by` clause.
- * @returns our Received field, folded, ended by CRLF (RFC 5321 §4.4, with-protocols of RFC 3848 and RFC 6531 §4.3, tls of RFC 8314 §4.3).
+ * @returns our Received field, folded, ended by CRLF (RFC 5321 §4.4, with-protocols of RFC 3848 and RFC 6531 §4.3, tls
+ *   of RFC 8314 §4.3).
  */
 export function receivedField(
   hostname: string,
@@ -46,7 +47,10 @@ function withProtocol(protocol: string, smtputf8: boolean): string {
   return smtputf8 && /^ESMTPS?A?$/.test(protocol) ? `UTF8${protocol.slice(1)}` : safe(protocol);
 }
 
-/** Left out where the address is not plain: the field must not need SMTPUTF8, nor a quoted string survive being rewritten. */
+/**
+ * Left out where the address is not plain: the field must not need SMTPUTF8, nor a quoted string survive being
+ * rewritten.
+ */
 function forClause(address: string): string {
   return /^[\x21-\x7e]+$/.test(address) && !/[()\\;<>",]/.test(address) ? `for <${address}>` : '';
 }

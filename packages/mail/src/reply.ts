@@ -23,8 +23,8 @@ export class SmtpError extends Error {
 const LINE = /^(\d{3})([ -]|$)(?:([245]\.\d{1,3}\.\d{1,3})(?: |$))?(.*)$/s;
 
 /**
- * Parses what a peer answered, one or more lines (RFC 5321 §4.2.1, RFC 2034 §4). An enhanced status that contradicts the
- * code is taken as text; what is no reply at all becomes code 0.
+ * Parses what a peer answered, one or more lines (RFC 5321 §4.2.1, RFC 2034 §4). An enhanced status that contradicts
+ * the code is taken as text; what is no reply at all becomes code 0.
  */
 export function parseReply(raw: string): Reply {
   const texts: string[] = [];
@@ -51,7 +51,10 @@ export function formatReply(reply: Reply): string {
   return [reply.code || '', reply.enhanced ?? '', reply.text.replaceAll('\n', ' ')].filter(Boolean).join(' ');
 }
 
-/** Replaces control characters (C1 too), so that remote text cannot forge log lines or header fields; at most 1,000 characters. */
+/**
+ * Replaces control characters (C1 too), so that remote text cannot forge log lines or header fields; at most 1,000
+ * characters.
+ */
 function printable(text: string): string {
   return text.replace(/[\x00-\x09\x0b-\x1f\x7f-\x9f]/g, '?').slice(0, 1000);
 }
@@ -70,7 +73,9 @@ export function statusOf(reply: Reply): string {
 export interface EnhancedStatus {
   /** 2 success, 4 persistent transient, 5 permanent. */
   readonly class: 2 | 4 | 5;
-  /** 0 other, 1 address, 2 mailbox, 3 mail system, 4 network and routing, 5 protocol, 6 content, 7 security or policy. */
+  /**
+   * 0 other, 1 address, 2 mailbox, 3 mail system, 4 network and routing, 5 protocol, 6 content, 7 security or policy.
+   */
   readonly subject: number;
   readonly detail: number;
 }
@@ -82,7 +87,10 @@ export function parseEnhanced(status: string): EnhancedStatus | undefined {
   return { class: Number(match[1]) as 2 | 4 | 5, subject: Number(match[2]), detail: Number(match[3]) };
 }
 
-/** @returns `subject.detail` of a reply's enhanced status, which means the same in every class; undefined where there is none. */
+/**
+ * @returns `subject.detail` of a reply's enhanced status, which means the same in every class; undefined where there is
+ *   none.
+ */
 export function conditionOf(reply: Reply): string | undefined {
   return reply.enhanced?.slice(reply.enhanced.indexOf('.') + 1);
 }

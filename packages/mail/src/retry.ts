@@ -6,13 +6,17 @@ export interface RetryPolicy {
   readonly jitter: number;
 }
 
-/** A last attempt is not worth making when it comes this soon after the one before, as a part of `initial` (or of the age) where that is shorter. */
+/**
+ * A last attempt is not worth making when it comes this soon after the one before, as a part of `initial` (or of the
+ * age) where that is shorter.
+ */
 const TOO_SOON = 0.01;
 
 /**
  * When to try again after the `attempt`-th attempt failed for now: exponential back-off with jitter; the last try is
  * made when the message comes of age.
- * @param message attempts made so far (1 after the first), arrival in ms since the epoch, and age in ms at which it expires.
+ * @param message attempts made so far (1 after the first), arrival in ms since the epoch, and age in ms at which it
+ *   expires.
  * @param now ms since the epoch.
  * @param random from 0 to 1.
  * @returns ms since the epoch, or undefined when the message has expired.

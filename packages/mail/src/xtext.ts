@@ -40,9 +40,10 @@ function decodeUtf8(octets: Uint8Array): string | undefined {
 const isPrintable = (text: string) => !/[\x00-\x1f\x7f-\x9f]/.test(text);
 
 /**
- * Parses the value of an ORCPT parameter: `addr-type;xtext` (RFC 3461 §4.2), or `utf-8;` with `\x{HEX}` escapes or bare UTF-8
- * (RFC 6533 §3).
- * @returns `addr-type;address` decoded, the form of `Recipient.orcpt`; undefined where it is malformed or over 500 octets.
+ * Parses the value of an ORCPT parameter: `addr-type;xtext` (RFC 3461 §4.2), or `utf-8;` with `\x{HEX}` escapes or bare
+ * UTF-8 (RFC 6533 §3).
+ * @returns `addr-type;address` decoded, the form of `Recipient.orcpt`; undefined where it is malformed or over 500
+ *   octets.
  */
 export function parseOrcpt(value: string): string | undefined {
   const semicolon = value.indexOf(';');
@@ -82,7 +83,10 @@ export function encodeUtf8Address(address: string, unicode: boolean): string {
 }
 
 function decodeUtf8Address(text: string): string | undefined {
-  if (!/^(?:[\x21-\x2a\x2c-\x3c\x3e-\x5b\x5d-\x7e\u00a0-\ud7ff\ue000-\u{10ffff}]|\\x\{[0-9A-Fa-f]{2,6}\})*$/u.test(text)) return undefined;
+  if (
+    !/^(?:[\x21-\x2a\x2c-\x3c\x3e-\x5b\x5d-\x7e\u00a0-\ud7ff\ue000-\u{10ffff}]|\\x\{[0-9A-Fa-f]{2,6}\})*$/u.test(text)
+  )
+    return undefined;
   let valid = true;
   const decoded = text.replace(/\\x\{([0-9A-Fa-f]+)\}/g, (_, hex: string) => {
     const point = Number.parseInt(hex, 16);

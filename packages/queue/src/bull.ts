@@ -1,7 +1,7 @@
+import type { Command } from '@waypost/redis';
 import { type JobJson, QueueKeys, RedisConnection, RedisQueueBackend } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { Packr } from 'msgpackr';
-import type { Command } from '@waypost/redis';
 
 /** A job as it was taken from a queue. */
 export interface TakenJob {
@@ -109,13 +109,22 @@ export class BullQueue extends RedisQueueBackend {
   /** Puts a job off until `at` (ms since the epoch); it counts no failed attempt. */
   delay(id: string, token: string, at: number, takeNext: boolean): Command {
     const now = Date.now();
-    const args = this.moveToDelayedArgs(id, now, token, Math.max(1, at - now), { skipAttempt: true, fetchNext: takeNext });
+    const args = this.moveToDelayedArgs(id, now, token, Math.max(1, at - now), {
+      skipAttempt: true,
+      fetchNext: takeNext,
+    });
     return { name: `moveToDelayed:${this.version}`, args: args.map(plain) };
   }
 
   /** Prolongs our hold on a taken job. */
   extend(id: string, token: string): Command {
-    const args = [`${this.queue.toKey(id)}:lock`, this.queue.keys.stalled as string, token, this.bullOptions.lockDuration, id];
+    const args = [
+      `${this.queue.toKey(id)}:lock`,
+      this.queue.keys.stalled as string,
+      token,
+      this.bullOptions.lockDuration,
+      id,
+    ];
     return { name: `extendLock:${this.version}`, args };
   }
 
@@ -141,7 +150,9 @@ export class BullQueue extends RedisQueueBackend {
     };
   }
 
-  key(type: 'wait' | 'active' | 'delayed' | 'paused' | 'meta' | 'events' | 'id' | 'marker' | 'stalled' | 'stalled-check'): string {
+  key(
+    type: 'wait' | 'active' | 'delayed' | 'paused' | 'meta' | 'events' | 'id' | 'marker' | 'stalled' | 'stalled-check',
+  ): string {
     return this.queue.toKey(type);
   }
 
@@ -150,7 +161,13 @@ export class BullQueue extends RedisQueueBackend {
   }
 }
 
-const plain = (value: unknown) => (typeof value === 'boolean' || value === undefined ? String(value) : value) as Command['args'][number];
+/** As ioredis itself writes arguments: nothing is the empty string. */
+const plain = (value: unknown) =>
+  (value === undefined || value === null
+    ? ''
+    : typeof value === 'boolean'
+      ? String(value)
+      : value) as Command['args'][number];
 
 /**
  * Reads the reply of `take`, or of a finish that took the next job.

@@ -1,7 +1,7 @@
 import type { LaneJob } from '@waypost/mail';
 import type { Command } from '@waypost/redis';
 import { BullQueue } from './bull.js';
-import { LANES_DUE, LANE_PREFIX, WAKE_LANES, laneQueueName } from './names.js';
+import { LANE_PREFIX, LANES_DUE, laneQueueName, WAKE_LANES } from './names.js';
 
 /** How long a taken job stays its taker's without renewal, ms. */
 export const LOCK_DURATION = 60_000;

@@ -2,11 +2,11 @@ import type { LaneJob } from '@waypost/mail';
 import type { Command, RedisHandle } from '@waypost/redis';
 import { type BullQueue, JobLostError, parseTaken, type Taken, type TakenJob } from './bull.js';
 import type { HeldJobs } from './held-jobs.js';
+import { LaneLeases } from './lane-leases.js';
 import { LOCK_DURATION, laneQueue } from './lane-queue.js';
 import { LANES_DUE } from './names.js';
 import { execUntilDone, isRedisTrouble } from './persist.js';
 import type { LaneHandler, LaneLedger, LaneSession, Settlement } from './port.js';
-import { LaneLeases } from './lane-leases.js';
 import { retireLane } from './scripts/retire.js';
 
 export interface LaneRunnerOptions {
@@ -53,7 +53,11 @@ export class LaneRunner {
   wake(count: number): void {
     this.#wakes += 1;
     let left = count;
-    for (let resume = left > 0 ? this.#idle.pop() : undefined; resume; resume = left > 0 ? this.#idle.pop() : undefined) {
+    for (
+      let resume = left > 0 ? this.#idle.pop() : undefined;
+      resume;
+      resume = left > 0 ? this.#idle.pop() : undefined
+    ) {
       resume(true);
       left -= 1;
     }

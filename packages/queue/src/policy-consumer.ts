@@ -158,7 +158,7 @@ export class PolicyConsumer {
   }
 
   async #handle(queue: BullQueue, taken: TakenJob): Promise<Taken> {
-    const { replica, redis } = this.options;
+    const { redis } = this.options;
     this.#held.add(queue, taken.id);
     try {
       const finish = await this.#evaluate(queue, taken);

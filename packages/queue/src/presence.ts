@@ -1,7 +1,7 @@
 import type { Executor } from '@waypost/redis';
 import type { BullQueue } from './bull.js';
 import { laneQueue, wakeLane } from './lane-queue.js';
-import { LANES_DUE, REPLICAS, WAKE_POLICY, leaseKey } from './names.js';
+import { LANES_DUE, leaseKey, REPLICAS, WAKE_POLICY } from './names.js';
 import type { PolicyQueue } from './policy-queue.js';
 import { heartbeat } from './scripts/heartbeat.js';
 
@@ -43,7 +43,9 @@ export class Presence {
 
   async #beat(othersAreDead: boolean): Promise<void> {
     const args = [REPLICAS, this.options.replica, SILENCE, othersAreDead ? '1' : '0'];
-    const [dead] = (await this.options.executor.exec([{ name: heartbeat.name, script: heartbeat, args }])) as [string[]];
+    const [dead] = (await this.options.executor.exec([{ name: heartbeat.name, script: heartbeat, args }])) as [
+      string[],
+    ];
     for (const replica of dead) await this.#reap(replica);
   }
 
@@ -68,7 +70,9 @@ export class Presence {
   /** Removes the dead one's locks and lets BullMQ move the jobs back to waiting. */
   async #giveBack(queue: BullQueue, dead: string): Promise<number> {
     const { executor } = this.options;
-    const [active] = (await executor.exec([{ name: 'lrange', args: [queue.key('active'), 0, ACTIVE_READ] }])) as [string[]];
+    const [active] = (await executor.exec([{ name: 'lrange', args: [queue.key('active'), 0, ACTIVE_READ] }])) as [
+      string[],
+    ];
     if (active.length === 0) return 0;
     const owners = (await executor.exec(active.map((id) => queue.owner(id)))) as (string | null)[];
     const lost = active.filter((_, at) => owners[at] === dead || owners[at] === null);

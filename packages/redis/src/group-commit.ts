@@ -161,7 +161,9 @@ function asFailure(error: unknown): Error {
   if (error instanceof RedisUncertainError || error instanceof RedisRefusedError) return error;
   const { message, previousErrors } = error as Error & { previousErrors?: Error[] };
   const first = previousErrors?.find((previous) => !previous.message.startsWith('EXECABORT'))?.message ?? message;
-  if (/^(EXECABORT|OOM|READONLY|LOADING|MASTERDOWN|NOREPLICAS|MISCONF|CLUSTERDOWN|MOVED|ASK|NOAUTH|NOPERM)/.test(first)) {
+  if (
+    /^(EXECABORT|OOM|READONLY|LOADING|MASTERDOWN|NOREPLICAS|MISCONF|CLUSTERDOWN|MOVED|ASK|NOAUTH|NOPERM)/.test(first)
+  ) {
     return new RedisRefusedError(first, { cause: error });
   }
   if (/isn't writeable/.test(first)) return new RedisUnavailableError({ cause: error });

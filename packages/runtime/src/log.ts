@@ -1,5 +1,5 @@
 import { formatReply, type MessageEvent } from '@waypost/mail';
-import { destination, pino, type Logger as PinoLogger } from 'pino';
+import { destination, type Logger as PinoLogger, pino } from 'pino';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
 

@@ -27,7 +27,11 @@ export function createMetrics() {
     commitSeconds: histogram('commit_seconds', 'From a complete message to its durable record', FAST),
     commitMessages: histogram('commit_messages', 'Messages that shared a commit', [1, 2, 4, 8, 16, 32, 64]),
     redisGroupSeconds: histogram('redis_group_seconds', 'Round trip of a group of commands', FAST),
-    redisGroupCommands: histogram('redis_group_commands', 'Commands that shared a round trip', [1, 4, 16, 64, 256, 1024]),
+    redisGroupCommands: histogram(
+      'redis_group_commands',
+      'Commands that shared a round trip',
+      [1, 4, 16, 64, 256, 1024],
+    ),
     redisUp: gauge('redis_up', 'Whether Redis can be reached'),
     policyVerdicts: counter('policy_verdicts_total', 'Verdicts of policy', ['verdict']),
     policySeconds: histogram('policy_seconds', 'Time to judge a message', FAST),

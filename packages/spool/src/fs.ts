@@ -34,7 +34,10 @@ export class FsBlobStore implements BlobStore {
     await makeFolder(temp, this.#folderSync);
     for (const name of await readdir(temp)) {
       const path = join(temp, name);
-      const changed = await stat(path).then((info) => info.mtimeMs, () => Number.POSITIVE_INFINITY);
+      const changed = await stat(path).then(
+        (info) => info.mtimeMs,
+        () => Number.POSITIVE_INFINITY,
+      );
       if (changed < Date.now() - STALE) await rm(path, { force: true });
     }
     return this;

@@ -60,7 +60,11 @@ export class S3BlobStore implements BlobStore {
         throw error;
       }
     }
-    const params = { Bucket: this.options.bucket, Key: this.#key(id), Body: Readable.from(counted(), { objectMode: false }) };
+    const params = {
+      Bucket: this.options.bucket,
+      Key: this.#key(id),
+      Body: Readable.from(counted(), { objectMode: false }),
+    };
     const { Upload } = this.storage;
     try {
       // What was sent of a failed upload is dropped with it.
@@ -86,7 +90,10 @@ export class S3BlobStore implements BlobStore {
 
   async *list(before: number): AsyncIterable<string> {
     const { bucket, prefix } = this.options;
-    for await (const page of this.sdk.paginateListObjectsV2({ client: this.client }, { Bucket: bucket, Prefix: prefix })) {
+    for await (const page of this.sdk.paginateListObjectsV2(
+      { client: this.client },
+      { Bucket: bucket, Prefix: prefix },
+    )) {
       for (const { Key: key, LastModified: at } of page.Contents ?? []) {
         if (key && at && at.getTime() < before) yield key.slice(prefix.length);
       }

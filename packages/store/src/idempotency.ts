@@ -28,7 +28,9 @@ export class IdempotencyStore {
    */
   async claim(key: string, bodyHash: string, ids: readonly string[]): Promise<Claim> {
     const args = [redisKey(key), bodyHash, JSON.stringify(ids), Date.now(), CLAIM, KEPT];
-    const [reply] = (await this.executor.exec([{ name: claimScript.name, script: claimScript, args }])) as [[string, string]];
+    const [reply] = (await this.executor.exec([{ name: claimScript.name, script: claimScript, args }])) as [
+      [string, string],
+    ];
     const [kind, text] = reply;
     if (kind === 'new') return { kind, ids: JSON.parse(text) as string[] };
     if (kind === 'replay') return { kind, answer: text };

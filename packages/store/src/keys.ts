@@ -1,7 +1,7 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { Networks } from '@waypost/config';
 import { domainOf, matchDomain } from '@waypost/mail';
 import type { Executor } from '@waypost/redis';
-import { Networks } from '@waypost/config';
 
 const KEYS = 'wp:keys';
 /** A revoked key may be used this much longer by a process that missed the news, ms. */
@@ -62,7 +62,9 @@ export class KeyStore {
   ) {}
 
   /** Makes a key. @returns the secret, which is shown once and not kept. */
-  async create(input: Partial<Omit<KeyRecord, 'hash' | 'id'>> & { name: string }): Promise<{ secret: string; record: KeyRecord }> {
+  async create(
+    input: Partial<Omit<KeyRecord, 'hash' | 'id'>> & { name: string },
+  ): Promise<{ secret: string; record: KeyRecord }> {
     const id = randomBytes(6).toString('hex');
     const secret = `${PREFIX}${id}_${randomBytes(32).toString('base64url')}`;
     const record: KeyRecord = {
@@ -96,7 +98,11 @@ export class KeyStore {
    * @param input.user ignored unless it looks like a key's id and the secret is that of another.
    * @returns undefined where it does not hold, or not from this address.
    */
-  async authenticate(input: { user?: string; password: string; remoteAddress?: string }): Promise<ProvenKey | undefined> {
+  async authenticate(input: {
+    user?: string;
+    password: string;
+    remoteAddress?: string;
+  }): Promise<ProvenKey | undefined> {
     await this.#refresh();
     const digest = Buffer.from(hashOf(input.password), 'hex');
     let found: Entry | undefined;

@@ -1,4 +1,11 @@
-import { type BodyRef, isTerminal, type LaneJob, type MessageEvent, type MessageRecord, type RecipientStatus } from '@waypost/mail';
+import {
+  type BodyRef,
+  isTerminal,
+  type LaneJob,
+  type MessageEvent,
+  type MessageRecord,
+  type RecipientStatus,
+} from '@waypost/mail';
 import type { LaneLedger, Settlement } from '@waypost/queue';
 import type { Command, Executor } from '@waypost/redis';
 import { bodyKey } from '@waypost/spool';

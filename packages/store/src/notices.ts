@@ -30,7 +30,8 @@ export async function makeNotice(
   const id = newMessageId();
   const now = Date.now();
   // The whole message only with failures (RFC 3461 §6.2), and when it is small.
-  const full = subject.ret !== 'HDRS' && original.length <= RETURNED_MAX && recipients.some(({ action }) => action === 'failed');
+  const full =
+    subject.ret !== 'HDRS' && original.length <= RETURNED_MAX && recipients.some(({ action }) => action === 'failed');
   const end = headerEnd(original);
   const returned = full ? original : original.subarray(0, Math.min(end < 0 ? original.length : end, RETURNED_MAX));
   const body = buildDsn({

@@ -49,7 +49,9 @@ export class RateLimiter {
     const wanted = Math.max(1, Math.floor(perMinute / SHARE));
     const args = [`wp:rate:{${key}}:${lease.window}`, wanted, perMinute, WINDOW * 2];
     try {
-      const [[granted, left]] = (await this.executor.exec([{ name: takeTokens.name, script: takeTokens, args }])) as [[number, number]];
+      const [[granted, left]] = (await this.executor.exec([{ name: takeTokens.name, script: takeTokens, args }])) as [
+        [number, number],
+      ];
       lease.tokens += granted;
       lease.left = left;
     } catch {

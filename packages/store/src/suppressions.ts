@@ -34,7 +34,9 @@ export class SuppressionStore {
     const found = new Map<string, Suppression>();
     if (addresses.length === 0) return found;
     const keys = addresses.map((address) => address.toLowerCase());
-    const [replies] = (await this.executor.exec([{ name: 'hmget', args: [SUPPRESSIONS, ...keys] }])) as [(string | null)[]];
+    const [replies] = (await this.executor.exec([{ name: 'hmget', args: [SUPPRESSIONS, ...keys] }])) as [
+      (string | null)[],
+    ];
     replies.forEach((text, at) => {
       const address = addresses[at];
       if (text && address) found.set(address, { address, ...(JSON.parse(text) as Omit<Suppression, 'address'>) });

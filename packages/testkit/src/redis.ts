@@ -26,11 +26,15 @@ export async function freePort(): Promise<number> {
   return address.port;
 }
 
-const ping = (port: number) => new Promise<boolean>((resolve) => {
-  const socket = connect(port, '127.0.0.1', () => socket.write('PING\r\n'));
-  socket.once('data', (data) => { socket.destroy(); resolve(data.toString().startsWith('+PONG')); });
-  socket.once('error', () => resolve(false));
-});
+const ping = (port: number) =>
+  new Promise<boolean>((resolve) => {
+    const socket = connect(port, '127.0.0.1', () => socket.write('PING\r\n'));
+    socket.once('data', (data) => {
+      socket.destroy();
+      resolve(data.toString().startsWith('+PONG'));
+    });
+    socket.once('error', () => resolve(false));
+  });
 
 /** @param extra further redis-server options, such as `['--maxmemory', '64mb']`. */
 export async function startRedis(extra: readonly string[] = []): Promise<TestRedis> {
@@ -38,14 +42,37 @@ export async function startRedis(extra: readonly string[] = []): Promise<TestRed
   const dir = mkdtempSync(join(tmpdir(), 'waypost-redis-'));
   let child: ChildProcess;
   const start = async () => {
-    child = spawn('redis-server', ['--port', String(port), '--bind', '127.0.0.1', '--dir', dir, '--save', '',
-      '--appendonly', 'yes', '--appendfsync', 'always', '--maxmemory-policy', 'noeviction', ...extra], { stdio: 'ignore' });
+    child = spawn(
+      'redis-server',
+      [
+        '--port',
+        String(port),
+        '--bind',
+        '127.0.0.1',
+        '--dir',
+        dir,
+        '--save',
+        '',
+        '--appendonly',
+        'yes',
+        '--appendfsync',
+        'always',
+        '--maxmemory-policy',
+        'noeviction',
+        ...extra,
+      ],
+      { stdio: 'ignore' },
+    );
     const failed = new Promise<never>((_, reject) => {
-      child.once('error', (error) => reject(new Error('redis-server cannot be started; is it installed?', { cause: error })));
+      child.once('error', (error) =>
+        reject(new Error('redis-server cannot be started; is it installed?', { cause: error })),
+      );
       child.once('exit', (code) => reject(new Error(`redis-server ended at once with code ${code}`)));
     });
     failed.catch(() => {});
-    const up = async () => { while (!(await ping(port))) await new Promise((resolve) => setTimeout(resolve, 10)); };
+    const up = async () => {
+      while (!(await ping(port))) await new Promise((resolve) => setTimeout(resolve, 10));
+    };
     await Promise.race([up(), failed]);
   };
   const end = async (signal: NodeJS.Signals) => {
@@ -58,9 +85,14 @@ export async function startRedis(extra: readonly string[] = []): Promise<TestRed
   return {
     url: `redis://127.0.0.1:${port}`,
     port,
-    get pid() { return child.pid ?? 0; },
+    get pid() {
+      return child.pid ?? 0;
+    },
     kill: () => end('SIGKILL'),
     restart: start,
-    async stop() { await end('SIGKILL'); rmSync(dir, { recursive: true, force: true }); },
+    async stop() {
+      await end('SIGKILL');
+      rmSync(dir, { recursive: true, force: true });
+    },
   };
 }

@@ -22,7 +22,11 @@ export function createApiApp(deps: ApiAppDeps): Express {
   const sink = new SinkStore(group);
   app.disable('x-powered-by');
   app.use((_request, response, next) => {
-    response.set({ 'Content-Security-Policy': PAGE_POLICY, 'X-Content-Type-Options': 'nosniff', 'Referrer-Policy': 'no-referrer' });
+    response.set({
+      'Content-Security-Policy': PAGE_POLICY,
+      'X-Content-Type-Options': 'nosniff',
+      'Referrer-Policy': 'no-referrer',
+    });
     next();
   });
   app.use(fromHereOrAdmin(deps.keys));
@@ -30,7 +34,8 @@ export function createApiApp(deps: ApiAppDeps): Express {
     const rows = (await sink.list()).map((mail) => [
       new Date(mail.at).toISOString(),
       { html: `<a href="/caught/${encodeURIComponent(mail.key)}">${escapeHtml(mail.sender || '<>')}</a>` },
-      mail.recipients.slice(0, 3).join(', ') + (mail.recipients.length > 3 ? ` and ${mail.recipients.length - 3} more` : ''),
+      mail.recipients.slice(0, 3).join(', ') +
+        (mail.recipients.length > 3 ? ` and ${mail.recipients.length - 3} more` : ''),
     ]);
     const none = rows.length === 0 ? '<p class="dim">Nothing was caught yet.</p>' : '';
     response.send(page('Caught mail', `<h2>Caught mail</h2>${table(['When', 'From', 'To'], rows)}${none}`));
@@ -47,10 +52,18 @@ export function createApiApp(deps: ApiAppDeps): Express {
     response.type('html').send(html || '');
   });
   app.get('/queues', async (_request, response) => {
-    const rows = (await queueDepths(group, deps.queue)).map(({ name, waiting, active, delayed }) => [name, waiting, active, delayed]);
+    const rows = (await queueDepths(group, deps.queue)).map(({ name, waiting, active, delayed }) => [
+      name,
+      waiting,
+      active,
+      delayed,
+    ]);
     response.send(page('Queues', `<h2>Queues</h2>${table(['Queue', 'Waiting', 'Active', 'Delayed'], rows)}`));
   });
-  app.get('/admin/v1/queues', async (_request, response) => void response.json({ data: await queueDepths(group, deps.queue) }));
+  app.get(
+    '/admin/v1/queues',
+    async (_request, response) => void response.json({ data: await queueDepths(group, deps.queue) }),
+  );
   app.get('/admin/v1/caught', async (_request, response) => void response.json({ data: await sink.list(500) }));
   app.get('/admin/v1/messages/:id', async (request, response) => {
     const record = await deps.store.read(String(request.params.id));
@@ -82,8 +95,10 @@ function fromHereOrAdmin(keys: KeyStore): RequestHandler {
     if (here && /^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/.test(request.get('host') ?? '')) return next();
     const secret = /^Bearer\s+(\S+)$/i.exec(request.get('authorization') ?? '')?.[1];
     const remoteAddress = request.socket.remoteAddress;
-    const key = secret && (await keys.authenticate({ password: secret, ...(remoteAddress ? { remoteAddress } : {}) }));
-    if (key && key.scopes.includes('admin')) return next();
+    const key = secret
+      ? await keys.authenticate({ password: secret, ...(remoteAddress ? { remoteAddress } : {}) })
+      : undefined;
+    if (key?.scopes.includes('admin')) return next();
     response.status(401).set('WWW-Authenticate', 'Bearer').json({ detail: 'Send an API key with the scope "admin"' });
   };
 }

@@ -25,7 +25,10 @@ export function page(title: string, body: string): string {
 }
 
 /** @returns a table; cells are escaped unless they are given as `{ html }`. */
-export function table(head: readonly string[], rows: readonly (readonly (string | number | { html: string })[])[]): string {
+export function table(
+  head: readonly string[],
+  rows: readonly (readonly (string | number | { html: string })[])[],
+): string {
   const cell = (value: string | number | { html: string }) =>
     typeof value === 'number'
       ? `<td class="n">${value}</td>`

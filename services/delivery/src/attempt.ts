@@ -5,7 +5,7 @@ import type { AttemptContext, Settlement } from '@waypost/queue';
 import type { Runtime, Span } from '@waypost/runtime';
 import { BodyMissingError, type Spool } from '@waypost/spool';
 import { type Committer, makeNotice } from '@waypost/store';
-import { settle, type Settled } from './settle.js';
+import { type Settled, settle } from './settle.js';
 import { forAll, type LaneTarget, type TargetOutcome } from './target.js';
 
 export interface AttemptDeps {
@@ -21,7 +21,12 @@ const NOTHING: Settlement = { outcomes: [], events: [] };
  * One try at a job: get ready, ask the fence, send, and say what came of it.
  * @returns what is to be written; nothing where the job is no longer ours or has nobody left to send to.
  */
-export async function attempt(job: LaneJob, target: LaneTarget, context: AttemptContext, deps: AttemptDeps): Promise<Settlement> {
+export async function attempt(
+  job: LaneJob,
+  target: LaneTarget,
+  context: AttemptContext,
+  deps: AttemptDeps,
+): Promise<Settlement> {
   const started = Date.now();
   const span = startSpan(job, target, context, deps);
   let error: Error | undefined;
@@ -73,7 +78,7 @@ async function tryTarget(
     if (!(error instanceof BodyMissingError)) throw error;
     const reply = { code: 554, enhanced: '5.3.0', text: 'The message body is lost; see the operator' };
     deps.runtime.log.error({ id: job.id, lane: job.lane }, 'the body of an accepted message is missing');
-    return { results: forAll(job, { kind: 'bounced', reply }) };
+    return { results: forAll(job, { result: 'bounced', reply }) };
   }
 }
 
@@ -101,7 +106,8 @@ function account(
   metrics.deliverySeconds.observe({ target: target.kind }, (now - started) / 1000);
   for (const { status } of settled.outcomes) {
     metrics.deliveryAttempts.inc({ target: target.kind, outcome: status.state });
-    if (status.state === 'delivered') metrics.deliveryAge.observe({ target: target.kind }, (now - job.receivedAt) / 1000);
+    if (status.state === 'delivered')
+      metrics.deliveryAge.observe({ target: target.kind }, (now - job.receivedAt) / 1000);
   }
   for (const event of settled.events) {
     if (event.type === 'OutcomeUnknown') metrics.outcomeUnknown.inc();
@@ -109,7 +115,12 @@ function account(
   }
 }
 
-async function toSettlement(job: LaneJob, settled: Settled, outcome: TargetOutcome, deps: AttemptDeps): Promise<Settlement> {
+async function toSettlement(
+  job: LaneJob,
+  settled: Settled,
+  outcome: TargetOutcome,
+  deps: AttemptDeps,
+): Promise<Settlement> {
   const { notices, ...rest } = settled;
   const also = [...(outcome.also ?? [])];
   if (notices.length > 0) also.push(...deps.committer.commands(await makeNotices(job, notices, deps)));

@@ -22,7 +22,9 @@ export class Lanes implements LaneHandler {
   limit(lane: string): number {
     const { shaping, delivery } = this.deps.config();
     const name = lane.slice(lane.indexOf(':') + 1);
-    const rule = shaping.find(({ match, connections }) => connections !== undefined && (match === lane || matchDomain(match, name)));
+    const rule = shaping.find(
+      ({ match, connections }) => connections !== undefined && (match === lane || matchDomain(match, name)),
+    );
     return rule?.connections ?? delivery.connections;
   }
 }
@@ -52,4 +54,3 @@ function createTarget({ target }: LaneJob, deps: LanesDeps): LaneTarget {
   if (target.kind === 'maildir') return new MaildirTarget(target);
   return new SmtpTarget(target, { config: deps.config, resolver: deps.resolver, metrics: deps.runtime.metrics });
 }
-

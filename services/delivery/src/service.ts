@@ -1,6 +1,6 @@
 import type { Config } from '@waypost/config';
-import { MailResolver } from '@waypost/dns';
-import { LaneScheduler, type LaneLedger } from '@waypost/queue';
+import { createNodeLookup, MailResolver } from '@waypost/dns';
+import { type LaneLedger, LaneScheduler } from '@waypost/queue';
 import type { RedisHandle } from '@waypost/redis';
 import type { Runtime, Service } from '@waypost/runtime';
 import type { Spool } from '@waypost/spool';
@@ -22,12 +22,10 @@ export interface DeliveryDeps {
 export function createDelivery(deps: DeliveryDeps): Service {
   const { runtime, config, redis } = deps;
   const { delivery, server } = config();
-  const resolver = new MailResolver({
-    servers: delivery.dns_servers,
-    timeout: delivery.timeouts.dns,
-    family: delivery.ip_family,
-    isSelf: (name) => name === server.hostname,
-  });
+  const resolver = new MailResolver(
+    { lookup: createNodeLookup({ servers: delivery.dns_servers }), isSelf: (name) => name === server.hostname },
+    { timeout: delivery.timeouts.dns, family: delivery.ip_family, dnsFirst: delivery.dns_servers.length > 0 },
+  );
   const scheduler = new LaneScheduler({
     redis,
     replica: deps.replica,

@@ -1,11 +1,13 @@
 import type { Config } from '@waypost/config';
 import {
+  type AttemptFacts,
   type DsnRecipient,
   type JobRecipient,
   type LaneJob,
   type MessageEvent,
   nextAttempt,
   type RecipientStatus,
+  statusAfter,
   wantsDsn,
 } from '@waypost/mail';
 import type { Result, TargetOutcome } from './target.js';
@@ -32,15 +34,28 @@ export interface SettleInput {
 /** Turns results into states, events, the next attempt and DSNs. Pure, so that every rule can be tried by itself. */
 export function settle(input: SettleInput): Settled {
   const { job, outcome, attempt, now, settings } = input;
-  const next = nextAttempt(settings.retry, { attempt, receivedAt: job.receivedAt, maxAge: settings.max_age }, now, input.random);
+  const next = nextAttempt(
+    settings.retry,
+    { attempt, receivedAt: job.receivedAt, maxAge: settings.max_age },
+    now,
+    input.random,
+  );
   const byIndex = new Map(job.rcpts.map((rcpt) => [rcpt.i, rcpt]));
   const outcomes: { i: number; status: RecipientStatus }[] = [];
   const notices: DsnRecipient[] = [];
   let retry = false;
+  const facts: AttemptFacts = {
+    at: now,
+    attempts: attempt,
+    lane: job.lane,
+    unknownOutcome: settings.unknown_outcome,
+    ...(outcome.remote ? { remote: outcome.remote } : {}),
+    ...(next === undefined ? {} : { nextAttemptAt: next }),
+  };
   for (const result of outcome.results) {
     const rcpt = byIndex.get(result.i);
     if (!rcpt) continue;
-    const status = toStatus(result, next, input);
+    const status = statusAfter(result, facts);
     if (status.state === 'deferred') retry = true;
     const delayed = status.state === 'deferred' && delayDue(input, next);
     outcomes.push({ i: result.i, status });
@@ -51,28 +66,14 @@ export function settle(input: SettleInput): Settled {
   return { outcomes, events, notices, ...(retry && next !== undefined ? { retryAt: next } : {}) };
 }
 
-function toStatus(result: Result, next: number | undefined, { job, outcome, attempt, now, settings }: SettleInput): RecipientStatus {
-  const common = {
-    at: now,
-    attempts: attempt,
-    reply: result.reply,
-    lane: job.lane,
-    ...(outcome.remote ? { remote: outcome.remote } : {}),
-  };
-  if (result.kind === 'delivered') return { ...common, state: 'delivered' };
-  if (result.kind === 'bounced') return { ...common, state: 'bounced' };
-  if (result.kind === 'unknown' && settings.unknown_outcome === 'bounce') return { ...common, state: 'bounced' };
-  if (next === undefined) return { ...common, state: 'expired' };
-  return { ...common, state: 'deferred', nextAttemptAt: next };
-}
-
 /** A delay DSN is sent once: by the attempt after which the set time has passed for the first time. */
 function delayDue({ job, now, settings, attempt }: SettleInput, next: number | undefined): boolean {
   if (settings.delay_dsn_after === 0 || next === undefined) return false;
   const due = job.receivedAt + settings.delay_dsn_after;
   if (now < due) return false;
   const { initial, factor, max, jitter } = settings.retry;
-  const before = attempt < 2 ? Number.POSITIVE_INFINITY : Math.min(max, initial * factor ** (attempt - 2)) * (1 + jitter);
+  const before =
+    attempt < 2 ? Number.POSITIVE_INFINITY : Math.min(max, initial * factor ** (attempt - 2)) * (1 + jitter);
   return now - before < due;
 }
 
@@ -87,10 +88,18 @@ function toNotice(
     status.state === 'bounced' || status.state === 'expired'
       ? 'failed'
       : status.state === 'delivered' && result.dsn !== 'passed_on'
-        ? result.dsn === 'final' ? 'delivered' : 'relayed'
-        : delayed ? 'delayed' : undefined;
+        ? result.dsn === 'final'
+          ? 'delivered'
+          : 'relayed'
+        : delayed
+          ? 'delayed'
+          : undefined;
   if (!action || !wantsDsn(action, job.sender, rcpt.notify)) return undefined;
-  const expired = { code: 550, enhanced: '4.4.7', text: `Not delivered in time; the last answer was: ${result.reply.text}` };
+  const expired = {
+    code: 550,
+    enhanced: '4.4.7',
+    text: `Not delivered in time; the last answer was: ${result.reply.text}`,
+  };
   return {
     address: rcpt.to,
     action,
@@ -102,7 +111,12 @@ function toNotice(
   };
 }
 
-const TYPES = { delivered: 'Delivery', bounced: 'Bounce', expired: 'Expiration', deferred: 'TransientFailure' } as const;
+const TYPES = {
+  delivered: 'Delivery',
+  bounced: 'Bounce',
+  expired: 'Expiration',
+  deferred: 'TransientFailure',
+} as const;
 
 /** One event for all recipients that fared alike. */
 function toEvents(
@@ -112,7 +126,7 @@ function toEvents(
   next: number | undefined,
 ): MessageEvent[] {
   const groups = new Map<string, MessageEvent & { rcpts: number[] }>();
-  const unknown = new Set(outcome.results.filter(({ kind }) => kind === 'unknown').map(({ i }) => i));
+  const unknown = new Set(outcome.results.filter(({ result }) => result === 'unknown').map(({ i }) => i));
   for (const { i, status } of outcomes) {
     const type = unknown.has(i) ? 'OutcomeUnknown' : TYPES[status.state as keyof typeof TYPES];
     const key = `${type} ${status.state} ${status.reply?.code} ${status.reply?.text}`;

@@ -1,13 +1,11 @@
 import type { Readable } from 'node:stream';
-import type { LaneJob, Reply } from '@waypost/mail';
+import type { LaneJob, Outcome } from '@waypost/mail';
 import type { Command } from '@waypost/redis';
 
 /** How one recipient fared in an attempt. */
-export interface Result {
+export interface Result extends Pick<Outcome, 'result' | 'reply'> {
   /** Index in the message's envelope. */
   readonly i: number;
-  readonly kind: 'delivered' | 'deferred' | 'bounced' | 'unknown';
-  readonly reply: Reply;
   /** The peer takes over the duty to report success (it speaks DSN), or the mail is in its box. */
   readonly dsn?: 'passed_on' | 'final' | 'relayed';
 }

@@ -107,7 +107,9 @@ export class Reconciler {
         { name: 'zrange', args: [partition.key('delayed'), 0, -1] },
       ])) as [string[], string[], string[]];
       for (const part of chunks([...wait, ...active, ...delayed], 200)) {
-        const data = (await executor.exec(part.map((job) => ({ name: 'hget', args: [partition.jobKey(job), 'data'] })))) as (string | null)[];
+        const data = (await executor.exec(
+          part.map((job) => ({ name: 'hget', args: [partition.jobKey(job), 'data'] })),
+        )) as (string | null)[];
         for (const text of data) for (const id of text ? (JSON.parse(text) as { ids: string[] }).ids : []) ids.add(id);
       }
     }
@@ -116,10 +118,14 @@ export class Reconciler {
 
   /** Whether some lane still has a job of this message: the Queued event names the lanes. */
   async #hasLaneJob(record: MessageRecord): Promise<boolean> {
-    const lanes = record.events.filter(({ type }) => type === 'Queued').flatMap(({ detail }) => detail?.split(' ') ?? []);
+    const lanes = record.events
+      .filter(({ type }) => type === 'Queued')
+      .flatMap(({ detail }) => detail?.split(' ') ?? []);
     const open = record.recipients.flatMap(({ state }, i) => (isTerminal(state) ? [] : [i]));
     for (const lane of new Set(lanes)) {
-      const candidates = record.meta.envelope.recipients.map((_, i) => laneQueue(lane).jobKey(`${record.meta.id}.${i}`));
+      const candidates = record.meta.envelope.recipients.map((_, i) =>
+        laneQueue(lane).jobKey(`${record.meta.id}.${i}`),
+      );
       const [found] = (await this.deps.executor.exec([{ name: 'exists', args: candidates }])) as [number];
       if (found > 0) return true;
     }
@@ -142,7 +148,9 @@ export class Reconciler {
   async *#scan(pattern: string): AsyncGenerator<string> {
     let cursor = '0';
     do {
-      const [reply] = await this.deps.executor.exec([{ name: 'scan', args: [cursor, 'MATCH', pattern, 'COUNT', SCAN] }]);
+      const [reply] = await this.deps.executor.exec([
+        { name: 'scan', args: [cursor, 'MATCH', pattern, 'COUNT', SCAN] },
+      ]);
       const [next, keys] = reply as [string, string[]];
       cursor = next;
       yield* keys;

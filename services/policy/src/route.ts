@@ -35,11 +35,13 @@ export function routeMessage(
     const { address, notify, orcpt } = recipient;
     entry.rcpts.push({ i, to: address, ...(notify ? { notify } : {}), ...(orcpt ? { orcpt } : {}) });
   }
-  return [...lanes.values()].flatMap(({ job, rcpts }) => chunks(rcpts).map((part) => ({
-    // Numbered by its first recipient, so that the number does not shift when others become terminal.
-    jobId: laneJobId(meta.id, part[0]?.i ?? 0),
-    job: { ...job, rcpts: part },
-  })));
+  return [...lanes.values()].flatMap(({ job, rcpts }) =>
+    chunks(rcpts).map((part) => ({
+      // Numbered by its first recipient, so that the number does not shift when others become terminal.
+      jobId: laneJobId(meta.id, part[0]?.i ?? 0),
+      job: { ...job, rcpts: part },
+    })),
+  );
 }
 
 function common(meta: MessageMeta, prepend: string): Omit<LaneJob, 'lane' | 'target' | 'route' | 'rcpts'> {

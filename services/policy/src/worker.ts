@@ -71,7 +71,10 @@ export class PolicyWorker {
   async #record(record: MessageRecord, evaluation: Evaluation, traceparent: string): Promise<Command[]> {
     const { meta } = record;
     const now = Date.now();
-    const refused = evaluation.refused.map(({ i, reply, state }) => ({ i, status: { state, at: now, reply } as RecipientStatus }));
+    const refused = evaluation.refused.map(({ i, reply, state }) => ({
+      i,
+      status: { state, at: now, reply } as RecipientStatus,
+    }));
     const events = this.#refusalEvents(record, evaluation, now);
     const notices = await this.#notices(record, evaluation);
     if (evaluation.open.length === 0 || evaluation.kind === 'hold' || evaluation.kind === 'defer') {
@@ -114,7 +117,13 @@ export class PolicyWorker {
 
   #refusalEvents({ meta }: MessageRecord, { refused }: Evaluation, now: number): MessageEvent[] {
     return refused.map(({ i, reply, state }) => {
-      const event: MessageEvent = { type: state === 'suppressed' ? 'Suppressed' : 'Rejection', id: meta.id, at: now, rcpts: [i], reply };
+      const event: MessageEvent = {
+        type: state === 'suppressed' ? 'Suppressed' : 'Rejection',
+        id: meta.id,
+        at: now,
+        rcpts: [i],
+        reply,
+      };
       this.deps.runtime.log.event(event);
       return event;
     });
@@ -144,4 +153,3 @@ async function firstChunk(stream: AsyncIterable<unknown>): Promise<Buffer> {
   for await (const chunk of stream) return chunk as Buffer;
   return Buffer.alloc(0);
 }
-

@@ -58,17 +58,25 @@ export async function runCli(argv: readonly string[]): Promise<number> {
 /** Errors that a user can act on: their text is enough. */
 function isPlain(error: unknown): boolean {
   const { name, code } = error as NodeJS.ErrnoException;
-  return name === 'RedisSetupError' || ['EADDRINUSE', 'EACCES', 'ECONNREFUSED'].includes(code ?? '') || /Redis cannot be reached/.test(String(error));
+  return (
+    name === 'RedisSetupError' ||
+    ['EADDRINUSE', 'EACCES', 'ECONNREFUSED'].includes(code ?? '') ||
+    /Redis cannot be reached/.test(String(error))
+  );
 }
 
 function chosen(names: readonly string[]): ServiceName[] {
   if (names.includes('all')) return [...SERVICES];
   const unknown = names.find((name) => !(SERVICES as readonly string[]).includes(name));
-  if (unknown) throw new ConfigError([`there is no service "${unknown}"; choose all, or some of ${SERVICES.join(', ')}`]);
+  if (unknown)
+    throw new ConfigError([`there is no service "${unknown}"; choose all, or some of ${SERVICES.join(', ')}`]);
   return names as ServiceName[];
 }
 
-async function up(options: { config?: string; data: string }, env: Readonly<Record<string, string | undefined>>): Promise<number> {
+async function up(
+  options: { config?: string; data: string },
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<number> {
   const base = upDefaults(options.data);
   return run({
     ...(options.config ? { file: options.config } : {}),
@@ -86,7 +94,11 @@ async function describe(
   base: Record<string, unknown>,
 ) {
   const { http, api, listeners } = loadConfig({ ...(options.config ? { file: options.config } : {}), env, base });
-  const what = { submission: 'log in with any name and the API key', relay: 'for trusted networks, no login', mx: 'for its own domains' };
+  const what = {
+    submission: 'log in with any name and the API key',
+    relay: 'for trusted networks, no login',
+    mx: 'for its own domains',
+  };
   return {
     http: `http://${http.host}:${http.port}`,
     api: `http://${api.host}:${api.port}`,
@@ -109,7 +121,10 @@ async function withRedis<T>(
   const config = loadConfig({ ...(options.config ? { file: options.config } : {}), env });
   const { embedded } = config.redis;
   const url = config.redis.url ?? `redis://127.0.0.1:${embedded?.port ?? 6399}`;
-  const redis = await openRedis({ ...config.redis, ...(options.config && !embedded ? {} : { url }) }, { name: 'waypost cli' });
+  const redis = await openRedis(
+    { ...config.redis, ...(options.config && !embedded ? {} : { url }) },
+    { name: 'waypost cli' },
+  );
   return work(redis).finally(() => redis.close());
 }
 

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
+import { createApi } from '@waypost/api';
 import type { Config, ConfigSource } from '@waypost/config';
 import { createDelivery } from '@waypost/delivery';
 import { createEvents } from '@waypost/events';
@@ -7,10 +8,17 @@ import { createHttpIngress, createSmtpIngress, type Ingress } from '@waypost/ing
 import { createPolicy } from '@waypost/policy';
 import { loadBullScripts, PolicyQueue, Presence } from '@waypost/queue';
 import { openRedis, type RedisHandle } from '@waypost/redis';
-import { createLogger, createMetrics, createTracer, HealthServer, type Logger, type Runtime, type Service } from '@waypost/runtime';
+import {
+  createLogger,
+  createMetrics,
+  createTracer,
+  HealthServer,
+  type Logger,
+  type Runtime,
+  type Service,
+} from '@waypost/runtime';
 import { createBlobStore, Spool } from '@waypost/spool';
 import { BackPressure, Committer, KeyStore, MessageStore, SuppressionStore } from '@waypost/store';
-import { createApi } from '@waypost/api';
 
 export const SERVICES = ['ingress', 'policy', 'delivery', 'api', 'events'] as const;
 export type ServiceName = (typeof SERVICES)[number];
@@ -92,7 +100,11 @@ async function createRuntime(config: Config, wanted: readonly ServiceName[], giv
   const log = given ?? createLogger(telemetry.log_level, { service: name });
   const metrics = createMetrics();
   metrics.collectProcess();
-  const tracer = await createTracer({ endpoint: telemetry.otlp_endpoint, sampleRatio: telemetry.sample_ratio, service: name });
+  const tracer = await createTracer({
+    endpoint: telemetry.otlp_endpoint,
+    sampleRatio: telemetry.sample_ratio,
+    service: name,
+  });
   return { log, metrics, tracer };
 }
 
@@ -103,7 +115,9 @@ async function createShared(config: () => Config, redis: RedisHandle, runtime: R
   const blobs = await createBlobStore(settings, group);
   const spool = new Spool(group, blobs, { inlineMax: settings.inline_max, cache: settings.cache });
   const store = new MessageStore(group, config().delivery.retention, (id, ref) => {
-    spool.remove(id, ref).catch((error: Error) => runtime.log.warn({ id, error: error.message }, 'a body could not be removed yet'));
+    spool
+      .remove(id, ref)
+      .catch((error: Error) => runtime.log.warn({ id, error: error.message }, 'a body could not be removed yet'));
   });
   const committer = new Committer(group, queue, (messages, milliseconds) => {
     runtime.metrics.commitMessages.observe(messages);

@@ -50,7 +50,9 @@ export class EmbeddedRedis {
   async start(): Promise<void> {
     const program = findRedis(this.options.path);
     if (!program) {
-      throw new EmbeddedRedisError('There is no redis-server or valkey-server; install one with the package manager (such as "apt-get install redis-server")');
+      throw new EmbeddedRedisError(
+        'There is no redis-server or valkey-server; install one with the package manager (such as "apt-get install redis-server")',
+      );
     }
     mkdirSync(this.options.dir, { recursive: true, mode: 0o700 });
     await this.#lock();
@@ -78,7 +80,9 @@ export class EmbeddedRedis {
     if (existsSync(this.#lockFile)) {
       const [owner, redis] = readFileSync(this.#lockFile, 'utf8').split('\n').map(Number);
       if (owner && owner !== process.pid && alive(owner, 'node')) {
-        throw new EmbeddedRedisError(`Process ${owner} already uses ${resolve(this.options.dir)}; stop it, or give this one a data folder of its own`);
+        throw new EmbeddedRedisError(
+          `Process ${owner} already uses ${resolve(this.options.dir)}; stop it, or give this one a data folder of its own`,
+        );
       }
       if (redis && alive(redis, '-server')) await endProcess(redis);
     }
@@ -144,7 +148,8 @@ function alive(pid: number, name: string): boolean {
 
 async function endProcess(pid: number): Promise<void> {
   process.kill(pid, 'SIGTERM');
-  for (let tries = 0; tries < 500 && alive(pid, '-server'); tries += 1) await new Promise((done) => setTimeout(done, 20));
+  for (let tries = 0; tries < 500 && alive(pid, '-server'); tries += 1)
+    await new Promise((done) => setTimeout(done, 20));
 }
 
 /** PONG, not LOADING. */

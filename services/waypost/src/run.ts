@@ -65,7 +65,12 @@ async function startRedis(
 ): Promise<EmbeddedRedis | undefined> {
   const { embedded, url } = source.current.redis;
   if (!embedded || url) return undefined;
-  const redis = new EmbeddedRedis({ dir: embedded.dir, port: embedded.port ?? DEFAULT_REDIS_PORT, path: env.PATH ?? '', onCrash });
+  const redis = new EmbeddedRedis({
+    dir: embedded.dir,
+    port: embedded.port ?? DEFAULT_REDIS_PORT,
+    path: env.PATH ?? '',
+    onCrash,
+  });
   await redis.start();
   // The configuration in force knows where it runs.
   Object.assign(source.current.redis, { url: redis.url });

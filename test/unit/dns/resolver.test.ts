@@ -1,5 +1,11 @@
+import {
+  createNodeLookup,
+  MailResolver,
+  type ResolveError,
+  type ResolverDeps,
+  type ResolverSettings,
+} from '@waypost/dns';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { createNodeLookup, MailResolver, type ResolveError, type ResolverDeps, type ResolverSettings } from '@waypost/dns';
 import { a, aaaa, cname, DnsServer, mx, type Zone } from '../../support/dns-server.js';
 
 let server: DnsServer;
@@ -18,7 +24,12 @@ function resolver(zone: Zone, settings: ResolverSettings = {}, deps: Partial<Res
 }
 
 const failure = (promise: Promise<unknown>): Promise<ResolveError> =>
-  promise.then((value) => { throw new Error(`resolved with ${JSON.stringify(value)}`); }, (error: ResolveError) => error);
+  promise.then(
+    (value) => {
+      throw new Error(`resolved with ${JSON.stringify(value)}`);
+    },
+    (error: ResolveError) => error,
+  );
 
 const names = async (promise: Promise<{ name: string }[]>) => (await promise).map(({ name }) => name);
 
@@ -42,7 +53,9 @@ describe('MX hosts', () => {
     const zone = { 'x.test MX': [mx('x.test', 5, 'a.test'), mx('x.test', 5, 'b.test'), mx('x.test', 9, 'c.test')] };
     const dns = resolver(zone, {}, { random: () => ranks.shift() as number });
     const calls = [await names(dns.resolveMx('x.test')), await names(dns.resolveMx('x.test'))];
-    expect(new Set(calls.map((call) => call.join()))).toEqual(new Set(['a.test,b.test,c.test', 'b.test,a.test,c.test']));
+    expect(new Set(calls.map((call) => call.join()))).toEqual(
+      new Set(['a.test,b.test,c.test', 'b.test,a.test,c.test']),
+    );
   });
 
   test('a domain without MX stands for itself', async () => {
@@ -96,7 +109,9 @@ describe('MX hosts', () => {
   });
 
   test('a CNAME to nowhere is permanent', async () => {
-    const error = await failure(resolver({ 'alias.test CNAME': [cname('alias.test', 'gone.test')] }).resolveMx('alias.test'));
+    const error = await failure(
+      resolver({ 'alias.test CNAME': [cname('alias.test', 'gone.test')] }).resolveMx('alias.test'),
+    );
     expect(error.kind).toBe('not-found');
   });
 
@@ -105,25 +120,40 @@ describe('MX hosts', () => {
     expect(await names(dns.resolveMx('BÜCHER.test'))).toEqual(['a.test']);
   });
 
-  test.each(['192.0.2.1', '0x7f.1', '１２７.0.0.1', 'a..b', '', 'x y', '-x.test', 'a@b'])('%j is no domain: permanent 5.1.2, unasked', async (domain) => {
-    const error = await failure(resolver({}).resolveMx(domain));
-    expect(error).toMatchObject({ kind: 'bad-name', reply: { code: 550, enhanced: '5.1.2' } });
-    expect(server.questions).toEqual([]);
-  });
+  test.each(['192.0.2.1', '0x7f.1', '１２７.0.0.1', 'a..b', '', 'x y', '-x.test', 'a@b'])(
+    '%j is no domain: permanent 5.1.2, unasked',
+    async (domain) => {
+      const error = await failure(resolver({}).resolveMx(domain));
+      expect(error).toMatchObject({ kind: 'bad-name', reply: { code: 550, enhanced: '5.1.2' } });
+      expect(server.questions).toEqual([]);
+    },
+  );
 
-  test.each([['[192.0.2.1]', '192.0.2.1', 4], ['[IPv6:2001:db8::1]', '2001:db8::1', 6]])('%s needs no DNS', async (domain, address, family) => {
-    expect(await all(resolver({}).candidates(domain))).toEqual([{ name: domain, preference: 0, implicit: true, address, family }]);
+  test.each([
+    ['[192.0.2.1]', '192.0.2.1', 4],
+    ['[IPv6:2001:db8::1]', '2001:db8::1', 6],
+  ])('%s needs no DNS', async (domain, address, family) => {
+    expect(await all(resolver({}).candidates(domain))).toEqual([
+      { name: domain, preference: 0, implicit: true, address, family },
+    ]);
     expect(server.questions).toEqual([]);
   });
 });
 
 describe('ourselves among the MX hosts', () => {
   const zone = {
-    'x.test MX': [mx('x.test', 5, 'best.test'), mx('x.test', 10, 'us.test'), mx('x.test', 10, 'peer.test'), mx('x.test', 20, 'worse.test')],
+    'x.test MX': [
+      mx('x.test', 5, 'best.test'),
+      mx('x.test', 10, 'us.test'),
+      mx('x.test', 10, 'peer.test'),
+      mx('x.test', 20, 'worse.test'),
+    ],
   };
 
   test('only hosts better than us are left', async () => {
-    expect(await names(resolver(zone, {}, { isSelf: (host) => host === 'us.test' }).resolveMx('x.test'))).toEqual(['best.test']);
+    expect(await names(resolver(zone, {}, { isSelf: (host) => host === 'us.test' }).resolveMx('x.test'))).toEqual([
+      'best.test',
+    ]);
   });
 
   test('as the best one is a loop: permanent 5.4.6', async () => {
@@ -138,12 +168,12 @@ describe('addresses', () => {
     'h.test AAAA': [aaaa('h.test', '2001:db8::1')],
   };
 
-  test.each([
+  test.each<[ResolverSettings, string[]]>([
     [{}, ['192.0.2.', '2001:db8', '192.0.2.']],
     [{ prefer: 6 }, ['2001:db8', '192.0.2.', '192.0.2.']],
     [{ family: 'ipv4' }, ['192.0.2.', '192.0.2.']],
     [{ family: 'ipv6' }, ['2001:db8']],
-  ] satisfies [ResolverSettings, string[]][])('with %j', async (settings, expected) => {
+  ])('with %j', async (settings, expected) => {
     const found = await resolver(both, settings).resolveAddresses('h.test');
     expect(found.map(({ address }) => address.slice(0, 8))).toEqual(expected);
     if (settings.family === 'ipv4') expect(server.questions).toEqual(['h.test A']);
@@ -172,7 +202,12 @@ describe('addresses', () => {
 describe('candidates', () => {
   test('pass over hosts without addresses, and look up a host only in its turn', async () => {
     const dns = resolver({
-      'x.test MX': [mx('x.test', 1, 'gone.test'), mx('x.test', 2, 'slow.test'), mx('x.test', 3, 'good.test'), mx('x.test', 4, 'spare.test')],
+      'x.test MX': [
+        mx('x.test', 1, 'gone.test'),
+        mx('x.test', 2, 'slow.test'),
+        mx('x.test', 3, 'good.test'),
+        mx('x.test', 4, 'spare.test'),
+      ],
       'slow.test *': 'SERVFAIL',
       'good.test A': [a('good.test', '192.0.2.3')],
     });
@@ -184,18 +219,27 @@ describe('candidates', () => {
   });
 
   test('without any address are temporary when one host failed for now', async () => {
-    const dns = resolver({ 'x.test MX': [mx('x.test', 1, 'slow.test'), mx('x.test', 2, 'gone.test')], 'slow.test *': 'SERVFAIL' });
+    const dns = resolver({
+      'x.test MX': [mx('x.test', 1, 'slow.test'), mx('x.test', 2, 'gone.test')],
+      'slow.test *': 'SERVFAIL',
+    });
     expect((await failure(all(dns.candidates('x.test')))).kind).toBe('temporary');
   });
 
   test('without any address are permanent when no host exists', async () => {
     const dns = resolver({ 'x.test MX': [mx('x.test', 1, 'gone.test')] });
-    expect(await failure(all(dns.candidates('x.test')))).toMatchObject({ kind: 'not-found', reply: { code: 550, enhanced: '5.4.4' } });
+    expect(await failure(all(dns.candidates('x.test')))).toMatchObject({
+      kind: 'not-found',
+      reply: { code: 550, enhanced: '5.4.4' },
+    });
   });
 
   test('are bounded', async () => {
     const many = Array.from({ length: 9 }, (_, i) => a('m.test', `192.0.2.${i}`));
-    const dns = resolver({ 'x.test MX': [mx('x.test', 1, 'm.test'), mx('x.test', 2, 'n.test')], 'm.test A': many }, { maxCandidates: 4 });
+    const dns = resolver(
+      { 'x.test MX': [mx('x.test', 1, 'm.test'), mx('x.test', 2, 'n.test')], 'm.test A': many },
+      { maxCandidates: 4 },
+    );
     expect(await all(dns.candidates('x.test'))).toHaveLength(4);
   });
 });
@@ -213,78 +257,11 @@ describe('a host that an operator names', () => {
   });
 
   test('and does not exist is temporary: the operator can mend it', async () => {
-    const lookup = { ...createNodeLookup(), system: () => Promise.reject(Object.assign(new Error('none'), { code: 'ENOTFOUND' })) };
+    const lookup = {
+      ...createNodeLookup(),
+      system: () => Promise.reject(Object.assign(new Error('none'), { code: 'ENOTFOUND' })),
+    };
     const error = await failure(resolver({}, {}, { lookup }).resolveHost('smart.invalid'));
     expect(error).toMatchObject({ kind: 'temporary', reply: { code: 451 } });
-  });
-});
-
-describe('the cache', () => {
-  const zone = { 'x.test MX': [mx('x.test', 10, 'a.test')], 'h.test A': [a('h.test', '192.0.2.1', 30)], 'h.test AAAA': [] };
-
-  test('answers again without asking until the time is over', async () => {
-    const dns = resolver(zone, { mxTtl: 1000 });
-    await dns.resolveMx('x.test');
-    clock += 999;
-    await dns.resolveMx('X.test');
-    expect(server.questions).toHaveLength(1);
-    clock += 1;
-    await dns.resolveMx('x.test');
-    expect(server.questions).toHaveLength(2);
-  });
-
-  test('keeps addresses for their TTL', async () => {
-    const dns = resolver(zone, { family: 'ipv4' });
-    await dns.resolveAddresses('h.test');
-    clock += 29_999;
-    await dns.resolveAddresses('h.test');
-    expect(server.questions).toHaveLength(1);
-    clock += 1;
-    await dns.resolveAddresses('h.test');
-    expect(server.questions).toHaveLength(2);
-  });
-
-  test('remembers that a domain does not exist, and asks again later', async () => {
-    const dns = resolver({}, { negativeTtl: 1000 });
-    await failure(dns.resolveMx('new.test'));
-    await failure(dns.resolveMx('new.test'));
-    expect(server.questions).toHaveLength(1);
-    clock += 1000;
-    server.zone = { 'new.test MX': [mx('new.test', 1, 'a.test')] };
-    expect(await names(dns.resolveMx('new.test'))).toEqual(['a.test']);
-  });
-
-  test('gathers concurrent questions into one', async () => {
-    const dns = resolver(zone);
-    server.hold();
-    const asked = Promise.all(Array.from({ length: 50 }, () => dns.resolveMx('x.test')));
-    while (server.questions.length === 0) await new Promise(setImmediate);
-    server.release();
-    expect(await asked).toHaveLength(50);
-    expect(server.questions).toHaveLength(1);
-  });
-
-  test('serves what was good while the server fails, but not for ever', async () => {
-    const dns = resolver(zone, { mxTtl: 1000, staleFor: 5000, failureTtl: 100 });
-    await dns.resolveMx('x.test');
-    server.zone = { 'x.test MX': 'SERVFAIL' };
-    clock += 2000;
-    expect(await names(dns.resolveMx('x.test'))).toEqual(['a.test']);
-    clock += 4000;
-    expect((await failure(dns.resolveMx('x.test'))).kind).toBe('temporary');
-  });
-
-  test('forgets a stale answer when the domain is gone', async () => {
-    const dns = resolver(zone, { mxTtl: 1000 });
-    await dns.resolveMx('x.test');
-    server.zone = {};
-    clock += 2000;
-    expect((await failure(dns.resolveMx('x.test'))).kind).toBe('not-found');
-  });
-
-  test('is bounded: what was used longest ago goes first', async () => {
-    const dns = resolver({ 'a.test A': [], 'b.test A': [], 'c.test A': [] }, { cacheSize: 2 });
-    for (const name of ['a.test', 'b.test', 'a.test', 'c.test', 'a.test', 'b.test']) await dns.resolveMx(name);
-    expect(server.questions).toEqual(['a.test MX', 'b.test MX', 'c.test MX', 'b.test MX']);
   });
 });

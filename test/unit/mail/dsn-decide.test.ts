@@ -1,5 +1,5 @@
-import { describe, expect, test } from 'vitest';
 import { type DsnOccasion, decideDsn, type Notify, wantsDsn } from '@waypost/mail';
+import { describe, expect, test } from 'vitest';
 
 const sender = 'ann@x.test';
 const one = (occasion: Omit<DsnOccasion, 'i'>, message: { sender: string; automatic?: boolean } = { sender }) =>
@@ -7,14 +7,21 @@ const one = (occasion: Omit<DsnOccasion, 'i'>, message: { sender: string; automa
 
 describe('wantsDsn', () => {
   test.each<[readonly Notify[] | undefined, string]>([
-    [undefined, 'failed,delayed'], [['NEVER'], ''], [['SUCCESS'], 'delivered,relayed'], [['FAILURE'], 'failed'], [['DELAY'], 'delayed'],
+    [undefined, 'failed,delayed'],
+    [['NEVER'], ''],
+    [['SUCCESS'], 'delivered,relayed'],
+    [['FAILURE'], 'failed'],
+    [['DELAY'], 'delayed'],
     [['SUCCESS', 'FAILURE', 'DELAY'], 'failed,delayed,delivered,relayed'],
   ])('NOTIFY=%s asks for %j', (notify, expected) => {
-    const actions = (['failed', 'delayed', 'delivered', 'relayed'] as const).filter((action) => wantsDsn(action, sender, notify));
+    const actions = (['failed', 'delayed', 'delivered', 'relayed'] as const).filter((action) =>
+      wantsDsn(action, sender, notify),
+    );
     expect(actions.join()).toBe(expected);
   });
 
-  test('never for a null reverse-path, whatever NOTIFY says', () => expect(wantsDsn('failed', '', ['FAILURE'])).toBe(false));
+  test('never for a null reverse-path, whatever NOTIFY says', () =>
+    expect(wantsDsn('failed', '', ['FAILURE'])).toBe(false));
 });
 
 describe('decideDsn', () => {
@@ -39,8 +46,16 @@ describe('decideDsn', () => {
   });
 
   test('recipients of one action share a DSN', () => {
-    expect(decideDsn({ sender }, [
-      { i: 0, event: 'failed' }, { i: 1, event: 'delayed' }, { i: 2, event: 'failed', notify: ['NEVER'] }, { i: 3, event: 'failed' },
-    ])).toEqual([{ action: 'failed', recipients: [0, 3] }, { action: 'delayed', recipients: [1] }]);
+    expect(
+      decideDsn({ sender }, [
+        { i: 0, event: 'failed' },
+        { i: 1, event: 'delayed' },
+        { i: 2, event: 'failed', notify: ['NEVER'] },
+        { i: 3, event: 'failed' },
+      ]),
+    ).toEqual([
+      { action: 'failed', recipients: [0, 3] },
+      { action: 'delayed', recipients: [1] },
+    ]);
   });
 });

@@ -1,8 +1,10 @@
+import { LineEndNormaliser, LineEndScanner, normaliseLineEnds } from '@waypost/mail';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { LineEndNormaliser, LineEndScanner, normaliseLineEnds } from '@waypost/mail';
 
-const soup = fc.array(fc.constantFrom('\r', '\n', '\r\n', 'a', '.', '\u00ff', '\0'), { maxLength: 30 }).map((parts) => Buffer.from(parts.join(''), 'latin1'));
+const soup = fc
+  .array(fc.constantFrom('\r', '\n', '\r\n', 'a', '.', '\u00ff', '\0'), { maxLength: 30 })
+  .map((parts) => Buffer.from(parts.join(''), 'latin1'));
 const cuts = fc.array(fc.nat(6), { maxLength: 40 });
 
 /** Cuts a buffer into chunks of these sizes (some empty), the rest last. */
@@ -32,25 +34,39 @@ function normalise(parts: readonly Buffer[]): Buffer {
 
 describe('LineEndScanner', () => {
   test.each([
-    ['a\r\nb\r\n', false], ['', false], ['a', false], ['a\nb', true], ['a\rb', true], ['\n', true], ['\r', true], ['\r\n\n', true],
-    ['\r\r\n', true], ['a\r\n.\n', true],
+    ['a\r\nb\r\n', false],
+    ['', false],
+    ['a', false],
+    ['a\nb', true],
+    ['a\rb', true],
+    ['\n', true],
+    ['\r', true],
+    ['\r\n\n', true],
+    ['\r\r\n', true],
+    ['a\r\n.\n', true],
   ])('of %j is %s', (text, expected) => expect(scan([Buffer.from(text)])).toBe(expected));
 
   test('finds the same however the stream is cut', () => {
-    fc.assert(fc.property(soup, cuts, (buffer, sizes) => {
-      expect(scan(chunks(buffer, sizes))).toBe(bare(buffer.toString('latin1')));
-    }), { numRuns: 2000 });
+    fc.assert(
+      fc.property(soup, cuts, (buffer, sizes) => {
+        expect(scan(chunks(buffer, sizes))).toBe(bare(buffer.toString('latin1')));
+      }),
+      { numRuns: 2000 },
+    );
   });
 });
 
 describe('LineEndNormaliser', () => {
   test('makes every line end CRLF however the stream is cut, and a second time changes nothing', () => {
-    fc.assert(fc.property(soup, cuts, (buffer, sizes) => {
-      const once = normalise(chunks(buffer, sizes));
-      expect(once.toString('latin1')).toBe(normal(buffer.toString('latin1')));
-      expect(normalise(chunks(once, sizes))).toEqual(once);
-      expect(scan([once])).toBe(false);
-    }), { numRuns: 2000 });
+    fc.assert(
+      fc.property(soup, cuts, (buffer, sizes) => {
+        const once = normalise(chunks(buffer, sizes));
+        expect(once.toString('latin1')).toBe(normal(buffer.toString('latin1')));
+        expect(normalise(chunks(once, sizes))).toEqual(once);
+        expect(scan([once])).toBe(false);
+      }),
+      { numRuns: 2000 },
+    );
   });
 
   test('gives the same buffer where nothing is to be done', () => {

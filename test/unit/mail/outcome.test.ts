@@ -1,5 +1,5 @@
-import { describe, expect, test } from 'vitest';
 import { type AttemptPhase, classifyFailure, classifyReply, parseReply, statusAfter } from '@waypost/mail';
+import { describe, expect, test } from 'vitest';
 
 describe('classifyReply', () => {
   test.each<[AttemptPhase, string, object]>([
@@ -16,7 +16,11 @@ describe('classifyReply', () => {
     ['auth', '535 5.7.8 wrong', { result: 'deferred', scope: 'host', nextHost: false }],
     ['mail', '450 4.7.1 later', { result: 'deferred', scope: 'transaction', nextHost: true }],
     ['mail', '550 5.7.1 no', { result: 'bounced', scope: 'transaction' }],
-    ['rcpt', '450 4.2.0 greylisted', { result: 'deferred', scope: 'recipient', nextHost: false, tooManyRecipients: false }],
+    [
+      'rcpt',
+      '450 4.2.0 greylisted',
+      { result: 'deferred', scope: 'recipient', nextHost: false, tooManyRecipients: false },
+    ],
     ['rcpt', '421 4.7.0 bye', { result: 'deferred', scope: 'host', nextHost: true }],
     ['rcpt', '550 5.1.1 unknown', { result: 'bounced', scope: 'recipient' }],
     ['rcpt', '452 4.5.3 too many', { result: 'deferred', scope: 'recipient', tooManyRecipients: true }],
@@ -50,21 +54,37 @@ describe('classifyFailure', () => {
   });
 
   test('remote text can forge no line', () => {
-    expect(classifyFailure('ehlo', { message: 'a\rb\u001b\nc' }, 'h').reply.text).toBe('h: connection failed (a?b?) in EHLO');
+    expect(classifyFailure('ehlo', { message: 'a\rb\u001b\nc' }, 'h').reply.text).toBe(
+      'h: connection failed (a?b?) in EHLO',
+    );
   });
 });
 
 describe('statusAfter', () => {
-  const facts = { at: 9, attempts: 2, lane: 'mx:x.test', remote: 'mx.test [192.0.2.1]', unknownOutcome: 'retry' as const };
+  const facts = {
+    at: 9,
+    attempts: 2,
+    lane: 'mx:x.test',
+    remote: 'mx.test [192.0.2.1]',
+    unknownOutcome: 'retry' as const,
+  };
   const of = (phase: AttemptPhase, raw: string) => classifyReply(phase, parseReply(raw));
   const unknown = classifyFailure('dot', { code: 'ECONNRESET', message: '' }, 'h');
 
   test('delivered, bounced, deferred, expired', () => {
     expect(statusAfter(of('dot', '250 ok'), { ...facts, nextAttemptAt: 50 })).toEqual({
-      state: 'delivered', at: 9, attempts: 2, lane: 'mx:x.test', remote: 'mx.test [192.0.2.1]', reply: { code: 250, text: 'ok' },
+      state: 'delivered',
+      at: 9,
+      attempts: 2,
+      lane: 'mx:x.test',
+      remote: 'mx.test [192.0.2.1]',
+      reply: { code: 250, text: 'ok' },
     });
     expect(statusAfter(of('rcpt', '550 no'), facts).state).toBe('bounced');
-    expect(statusAfter(of('rcpt', '450 no'), { ...facts, nextAttemptAt: 50 })).toMatchObject({ state: 'deferred', nextAttemptAt: 50 });
+    expect(statusAfter(of('rcpt', '450 no'), { ...facts, nextAttemptAt: 50 })).toMatchObject({
+      state: 'deferred',
+      nextAttemptAt: 50,
+    });
     expect(statusAfter(of('rcpt', '450 no'), facts).state).toBe('expired');
   });
 

@@ -1,12 +1,24 @@
+import {
+  conditionOf,
+  formatReply,
+  isPermanent,
+  isTransient,
+  parseEnhanced,
+  parseReply,
+  SmtpError,
+  statusOf,
+} from '@waypost/mail';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { conditionOf, formatReply, isPermanent, isTransient, parseEnhanced, parseReply, SmtpError, statusOf } from '@waypost/mail';
 
 describe('parseReply', () => {
   test.each([
     ['250 2.0.0 Ok: queued as 1', { code: 250, enhanced: '2.0.0', text: 'Ok: queued as 1' }],
     ['250 Ok', { code: 250, text: 'Ok' }],
-    ['550-5.1.1 No such\r\n550-5.1.1 user\r\n550 5.1.1 here', { code: 550, enhanced: '5.1.1', text: 'No such\nuser\nhere' }],
+    [
+      '550-5.1.1 No such\r\n550-5.1.1 user\r\n550 5.1.1 here',
+      { code: 550, enhanced: '5.1.1', text: 'No such\nuser\nhere' },
+    ],
     ['550-5.7.1 one\n550 two', { code: 550, enhanced: '5.7.1', text: 'one\ntwo' }],
     ['550 4.7.1 odd', { code: 550, text: '4.7.1 odd' }],
     ['421 4.3.2', { code: 421, enhanced: '4.3.2', text: '' }],
@@ -19,11 +31,13 @@ describe('parseReply', () => {
   ])('%j', (raw, expected) => expect(parseReply(raw)).toEqual(expected));
 
   test('never throws, bounds its text and can forge no line', () => {
-    fc.assert(fc.property(fc.string({ unit: 'binary', maxLength: 2000 }), (raw) => {
-      const reply = parseReply(raw);
-      expect(reply.text.length).toBeLessThanOrEqual(1000);
-      expect(formatReply(reply)).not.toMatch(/[\r\n\0]/);
-    }));
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary', maxLength: 2000 }), (raw) => {
+        const reply = parseReply(raw);
+        expect(reply.text.length).toBeLessThanOrEqual(1000);
+        expect(formatReply(reply)).not.toMatch(/[\r\n\0]/);
+      }),
+    );
   });
 });
 

@@ -1,12 +1,18 @@
+import { nextAttempt } from '@waypost/mail';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { nextAttempt } from '@waypost/mail';
 
 const policy = { initial: 60_000, factor: 2, max: 600_000, jitter: 0.2 };
 const message = { attempt: 1, receivedAt: 0, maxAge: 5_000_000 };
 
 describe('nextAttempt', () => {
-  test.each([[1, 60_000], [2, 120_000], [4, 480_000], [5, 600_000], [5000, 600_000]])('after attempt %i waits %i ms', (attempt, delay) => {
+  test.each([
+    [1, 60_000],
+    [2, 120_000],
+    [4, 480_000],
+    [5, 600_000],
+    [5000, 600_000],
+  ])('after attempt %i waits %i ms', (attempt, delay) => {
     expect(nextAttempt(policy, { ...message, attempt }, 1000, 0.5)).toBe(1000 + delay);
   });
 
@@ -26,18 +32,24 @@ describe('nextAttempt', () => {
   });
 
   test('always ends, always moves on and never passes the age', () => {
-    fc.assert(fc.property(fc.integer({ min: 1, max: 10_000_000 }), fc.double({ min: 0, max: 1, noNaN: true }), (maxAge, random) => {
-      let now = 1;
-      let attempt = 1;
-      for (;;) {
-        const next = nextAttempt(policy, { attempt, receivedAt: 0, maxAge }, now, random);
-        if (next === undefined) break;
-        expect(next).toBeGreaterThan(now);
-        expect(next).toBeLessThanOrEqual(maxAge);
-        now = next;
-        attempt += 1;
-        expect(attempt).toBeLessThan(1000);
-      }
-    }));
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 10_000_000 }),
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        (maxAge, random) => {
+          let now = 1;
+          let attempt = 1;
+          for (;;) {
+            const next = nextAttempt(policy, { attempt, receivedAt: 0, maxAge }, now, random);
+            if (next === undefined) break;
+            expect(next).toBeGreaterThan(now);
+            expect(next).toBeLessThanOrEqual(maxAge);
+            now = next;
+            attempt += 1;
+            expect(attempt).toBeLessThan(1000);
+          }
+        },
+      ),
+    );
   });
 });

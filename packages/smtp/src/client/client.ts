@@ -1,7 +1,15 @@
-import { connect as connectSocket } from 'node:net';
-import { isIP } from 'node:net';
+import { connect as connectSocket, isIP } from 'node:net';
 import type { Readable } from 'node:stream';
-import { encodeXtext, type Notify, parseReply, type Reply } from '@waypost/mail';
+import {
+  type AttemptPhase,
+  classifyFailure,
+  classifyReply,
+  encodeXtext,
+  type Notify,
+  type Outcome,
+  parseReply,
+  type Reply,
+} from '@waypost/mail';
 import type { SMTPConnectionOptions } from 'nodemailer/lib/smtp-connection';
 import { ClientConnection, type RefusedRecipient } from './connection.js';
 
@@ -34,17 +42,14 @@ export interface Hop {
   readonly timeouts: ClientTimeouts;
 }
 
-/** Where a failure came. `lost` and `lost_after_dot` are connections that died. */
-export type Phase = 'connect' | 'greeting' | 'tls' | 'auth' | 'mail' | 'rcpt' | 'data' | 'dot' | 'lost' | 'lost_after_dot';
-
 /** No session could be had with a host. */
 export class HopError extends Error {
   constructor(
-    readonly phase: Phase,
-    readonly reply: Reply,
+    readonly phase: AttemptPhase,
+    readonly outcome: Outcome,
     cause: unknown,
   ) {
-    super(reply.text, { cause });
+    super(outcome.reply.text, { cause });
     this.name = 'HopError';
   }
 }
@@ -67,12 +72,6 @@ export interface Transaction {
       }
     | undefined;
   readonly body: Buffer | Readable;
-}
-
-/** What became of one recipient. */
-export interface RecipientResult {
-  readonly reply: Reply;
-  readonly phase: Phase;
 }
 
 /** An SMTP or LMTP session to one host, for one transaction after another. */
@@ -104,7 +103,9 @@ export class SmtpClient {
       if (auth) {
         await new Promise<void>((resolve, reject) => {
           client.#busy = reject;
-          connection.login({ credentials: { user: auth.user, pass: auth.password } }, (error) => (error ? reject(error) : resolve()));
+          connection.login({ credentials: { user: auth.user, pass: auth.password } }, (error) =>
+            error ? reject(error) : resolve(),
+          );
         });
       }
       return client;
@@ -137,22 +138,24 @@ export class SmtpClient {
 
   /**
    * Sends one message to recipients that share their DSN parameters. Never throws for what the peer does.
-   * @returns one result a recipient, in order.
+   * @returns one outcome a recipient, in order.
    */
-  async transaction(transaction: Transaction): Promise<RecipientResult[]> {
+  async transaction(transaction: Transaction): Promise<Outcome[]> {
     const refused = this.#unfit(transaction);
-    if (refused) return transaction.recipients.map(() => ({ reply: refused, phase: 'mail' }));
+    if (refused) return transaction.recipients.map(() => classifyReply('mail', refused));
     const { connection } = this;
     connection.dotSent = false;
     const guard = this.#guard();
     try {
       const info = await new Promise<{ response: string }>((resolve, reject) => {
         this.#busy = reject;
-        connection.send(this.#envelope(transaction), transaction.body, (error, sent) => (error ? reject(error) : resolve(sent)));
+        connection.send(this.#envelope(transaction), transaction.body, (error, sent) =>
+          error ? reject(error) : resolve(sent),
+        );
       });
-      return this.#results(transaction, { reply: parseReply(info.response), phase: 'dot' });
+      return this.#outcomes(transaction, classifyReply('dot', parseReply(info.response)));
     } catch (error) {
-      return this.#results(transaction, this.#failure(error as Error & Failure));
+      return this.#outcomes(transaction, this.#failure(error as Error & Failure));
     } finally {
       clearInterval(guard);
       this.#busy = undefined;
@@ -197,7 +200,8 @@ export class SmtpClient {
         const now = Date.now();
         if (this.connection.dotSent) dotAt ||= now;
         const late = dotAt > 0 ? now - dotAt > final_dot : now - started > command + data;
-        if (late) this.#ended(new Error(dotAt > 0 ? 'no reply to the final dot in time' : 'the transaction took too long'));
+        if (late)
+          this.#ended(new Error(dotAt > 0 ? 'no reply to the final dot in time' : 'the transaction took too long'));
       },
       Math.max(5, Math.min(1000, command / 4)),
     );
@@ -208,10 +212,18 @@ export class SmtpClient {
   #unfit(transaction: Transaction): Reply | undefined {
     const max = this.connection.internals._maxAllowedSize;
     if (max && transaction.size > max) {
-      return { code: 552, enhanced: '5.3.4', text: `Message of ${transaction.size} octets is larger than the ${max} the next hop takes` };
+      return {
+        code: 552,
+        enhanced: '5.3.4',
+        text: `Message of ${transaction.size} octets is larger than the ${max} the next hop takes`,
+      };
     }
     if (transaction.smtputf8 && !this.supports('SMTPUTF8') && needsUtf8(transaction)) {
-      return { code: 550, enhanced: '5.6.7', text: 'The next hop does not support SMTPUTF8, which these addresses need' };
+      return {
+        code: 550,
+        enhanced: '5.6.7',
+        text: 'The next hop does not support SMTPUTF8, which these addresses need',
+      };
     }
     if (transaction.requireTls && !(this.secure && this.supports('REQUIRETLS'))) {
       return { code: 550, enhanced: '5.7.30', text: 'REQUIRETLS is asked for, but the next hop does not support it' };
@@ -242,25 +254,26 @@ export class SmtpClient {
     };
   }
 
-  /** Recipients that were refused keep their own reply; `rest` is for all others. */
-  #results(transaction: Transaction, rest: RecipientResult): RecipientResult[] {
-    const refused = new Map<string, RecipientResult>();
+  /** Recipients that were refused keep their own outcome; `rest` is for all others. */
+  #outcomes(transaction: Transaction, rest: Outcome): Outcome[] {
+    const refused = new Map<string, Outcome>();
     for (const error of this.connection.internals._envelope?.rejectedErrors ?? []) {
       const phase = (error as RefusedRecipient & Failure).command === 'DATA' ? 'dot' : 'rcpt';
-      if (error.recipient && error.response) refused.set(error.recipient, { reply: parseReply(error.response), phase });
+      if (error.recipient && error.response)
+        refused.set(error.recipient, classifyReply(phase, parseReply(error.response)));
     }
     return transaction.recipients.map((recipient) => refused.get(recipient) ?? rest);
   }
 
-  #failure(error: Error & Failure): RecipientResult {
-    if (error.response) {
-      const reply = parseReply(error.response);
-      if (reply.code === 421) this.#ended(error);
-      return { reply, phase: PHASES[error.command ?? ''] ?? (this.connection.dotSent ? 'dot' : 'data') };
+  #failure(error: Error & Failure): Outcome {
+    const phase = PHASES[error.command ?? ''] ?? (this.connection.dotSent ? 'dot' : 'data');
+    if (!error.response) {
+      this.#ended(error);
+      return classifyFailure(this.connection.dotSent ? 'dot' : phase, error, this.remote);
     }
-    const phase = this.connection.dotSent ? 'lost_after_dot' : 'lost';
-    this.#ended(error);
-    return { reply: { code: 451, enhanced: '4.4.2', text: `Connection to ${this.remote} lost: ${error.message}` }, phase };
+    const reply = parseReply(error.response);
+    if (reply.code === 421) this.#ended(error);
+    return classifyReply(phase, reply);
   }
 }
 
@@ -271,9 +284,10 @@ interface Failure {
   readonly command?: string;
 }
 
-const PHASES: Record<string, Phase> = { 'MAIL FROM': 'mail', 'RCPT TO': 'rcpt' };
+const PHASES: Record<string, AttemptPhase> = { 'MAIL FROM': 'mail', 'RCPT TO': 'rcpt' };
 
-const needsUtf8 = ({ sender, recipients }: Transaction) => [sender, ...recipients].some((address) => /[^\x00-\x7f]/.test(address));
+const needsUtf8 = ({ sender, recipients }: Transaction) =>
+  [sender, ...recipients].some((address) => /[^\x00-\x7f]/.test(address));
 
 function toOptions(hop: Hop): SMTPConnectionOptions {
   const { timeouts } = hop;
@@ -300,15 +314,18 @@ function toOptions(hop: Hop): SMTPConnectionOptions {
 }
 
 function toHopError(error: Error & Failure, hop: Hop): HopError {
-  const phase: Phase =
-    error.code === 'EAUTH'
-      ? 'auth'
-      : error.code === 'ETLS' || /TLS|SSL|certificate/i.test(error.message)
-        ? 'tls'
-        : error.response || error.command === 'CONN' && /greeting/i.test(error.message)
-          ? 'greeting'
-          : 'connect';
-  if (error.response) return new HopError(phase, parseReply(error.response), error);
-  const enhanced = phase === 'tls' ? '4.7.5' : phase === 'auth' ? '4.7.8' : '4.4.1';
-  return new HopError(phase, { code: 451, enhanced, text: `${hop.host}: ${error.message}` }, error);
+  const phase = phaseOf(error);
+  const peer = hop.unix ? hop.host : `${hop.host} [${hop.address}]`;
+  const outcome = error.response
+    ? classifyReply(phase, parseReply(error.response))
+    : classifyFailure(phase, error, peer);
+  return new HopError(phase, outcome, error);
+}
+
+function phaseOf(error: Error & Failure): AttemptPhase {
+  if (error.code === 'EAUTH') return 'auth';
+  if (error.code === 'ETLS' || error.command === 'STARTTLS' || /TLS|SSL|certificate/i.test(error.message))
+    return 'starttls';
+  if (error.command === 'EHLO' || error.command === 'HELO' || error.command === 'LHLO') return 'ehlo';
+  return error.response || /greeting/i.test(error.message) ? 'greeting' : 'connect';
 }

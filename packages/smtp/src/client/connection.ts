@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { Writable } from 'node:stream';
-import SMTPConnection from 'nodemailer/lib/smtp-connection';
 import { LineEndScanner } from '@waypost/mail';
+import SMTPConnection from 'nodemailer/lib/smtp-connection';
 
 const DOT = 0x2e;
 const LF = 0x0a;

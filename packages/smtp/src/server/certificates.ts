@@ -1,5 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { type FSWatcher, watch } from 'node:fs';
+import { existsSync, type FSWatcher, mkdirSync, readFileSync, watch, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { SecureContextOptions } from 'node:tls';
 import { generate } from 'selfsigned';
@@ -19,7 +18,10 @@ export interface LoadedIdentities {
 const SETTLE = 200;
 
 /** @throws where a file cannot be read. */
-export function loadIdentities(identities: readonly TlsIdentity[], minVersion: 'TLSv1.2' | 'TLSv1.3'): LoadedIdentities {
+export function loadIdentities(
+  identities: readonly TlsIdentity[],
+  minVersion: 'TLSv1.2' | 'TLSv1.3',
+): LoadedIdentities {
   const load = ({ cert, key }: TlsIdentity): SecureContextOptions => ({
     cert: readFileSync(cert),
     key: readFileSync(key),
@@ -28,7 +30,9 @@ export function loadIdentities(identities: readonly TlsIdentity[], minVersion: '
   });
   const [first] = identities;
   if (!first) throw new Error('no TLS identity is configured');
-  const bySni = identities.flatMap((one) => (one.servername ? [[one.servername.toLowerCase(), load(one)] as const] : []));
+  const bySni = identities.flatMap((one) =>
+    one.servername ? [[one.servername.toLowerCase(), load(one)] as const] : [],
+  );
   return { default: load(first), bySni: new Map(bySni) };
 }
 

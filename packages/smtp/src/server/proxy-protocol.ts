@@ -2,7 +2,12 @@ import { isIP, type Socket } from 'node:net';
 
 /** The addresses a proxy vouches for; undefined where it speaks for itself (LOCAL, UNKNOWN). */
 export type ProxiedAddresses =
-  | { readonly remoteAddress: string; readonly remotePort: number; readonly localAddress: string; readonly localPort: number }
+  | {
+      readonly remoteAddress: string;
+      readonly remotePort: number;
+      readonly localAddress: string;
+      readonly localPort: number;
+    }
   | undefined;
 
 const SIGNATURE = Buffer.from('\r\n\r\n\0\r\nQUIT\n', 'latin1');
@@ -22,7 +27,8 @@ export class ProxyHeaderError extends Error {}
 export function parseProxyHeader(data: Buffer): { addresses: ProxiedAddresses; length: number } | undefined {
   const compared = Math.min(data.length, SIGNATURE.length);
   if (data.subarray(0, compared).equals(SIGNATURE.subarray(0, compared))) return parseV2(data);
-  if (!'PROXY '.startsWith(data.toString('latin1', 0, Math.min(6, data.length)))) throw new ProxyHeaderError('no PROXY header');
+  if (!'PROXY '.startsWith(data.toString('latin1', 0, Math.min(6, data.length))))
+    throw new ProxyHeaderError('no PROXY header');
   const end = data.indexOf('\r\n');
   if (end >= 0 && end + 2 <= V1_MAX) return parseV1(data.toString('latin1', 0, end), end + 2);
   if (data.length >= V1_MAX || end >= 0) throw new ProxyHeaderError('the PROXY line is too long');

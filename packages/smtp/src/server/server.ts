@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
-import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
 import type { Networks } from '@waypost/config';
+import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
 import { WaypostConnection } from './connection.js';
 import { readProxyHeader } from './proxy-protocol.js';
 

@@ -38,10 +38,15 @@ export class MaildirTarget implements LaneTarget {
       const name = `${Math.floor(job.receivedAt / 1000)}.M${job.id}R${i}.${hostname().replace(/[/:]/g, '_')}`;
       const head = `Return-Path: <${job.sender}>\r\nDelivered-To: ${address}\r\n`;
       await write(folder, name, head, body);
-      return { i, kind: 'delivered', reply: { code: 250, enhanced: '2.0.0', text: `delivered to maildir as ${name}` }, dsn: 'final' };
+      return {
+        i,
+        result: 'delivered',
+        reply: { code: 250, enhanced: '2.0.0', text: `delivered to maildir as ${name}` },
+        dsn: 'final',
+      };
     } catch (error) {
       const text = `Maildir could not be written: ${(error as Error).message}`;
-      return { i, kind: 'deferred', reply: { code: 451, enhanced: '4.3.0', text } };
+      return { i, result: 'deferred', reply: { code: 451, enhanced: '4.3.0', text } };
     }
   }
 
@@ -83,4 +88,3 @@ async function write(folder: string, name: string, head: string, body: Buffer | 
     throw error;
   }
 }
-

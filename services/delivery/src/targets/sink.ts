@@ -16,7 +16,7 @@ export class SinkTarget implements LaneTarget {
 
   async send({ job, open, body }: Outgoing): Promise<TargetOutcome> {
     const reply = { code: 250, enhanced: '2.0.0', text: 'caught by the sink' };
-    const results = open.map((i) => ({ i, kind: 'delivered' as const, reply, dsn: 'final' as const }));
+    const results = open.map((i) => ({ i, result: 'delivered' as const, reply, dsn: 'final' as const }));
     const keep = this.keep();
     const also: Command[] = keep > 0 ? sinkCommands(job, await head(await body()), keep) : [];
     return { results, remote: 'sink', also };

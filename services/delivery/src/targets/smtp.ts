@@ -1,9 +1,8 @@
 import type { Config, RouteConfig } from '@waypost/config';
-import type { JobRecipient, LaneJob, Reply, Target } from '@waypost/mail';
-import { SmtpError } from '@waypost/mail';
 import type { MailResolver } from '@waypost/dns';
+import { type JobRecipient, type LaneJob, type Outcome, type Reply, SmtpError, type Target } from '@waypost/mail';
 import type { Metrics } from '@waypost/runtime';
-import { type Hop, HopError, type RecipientResult, SmtpClient, type TlsMode } from '@waypost/smtp';
+import { type Hop, HopError, SmtpClient, type TlsMode } from '@waypost/smtp';
 import { forAll, type LaneTarget, type Outgoing, type Result, type TargetOutcome } from '../target.js';
 
 export interface SmtpTargetDeps {
@@ -51,14 +50,26 @@ export class SmtpTarget implements LaneTarget {
     const { job, open } = outgoing;
     const limit = this.deps.config().delivery.recipients_per_transaction;
     const results: Result[] = [];
-    for (const group of groups(job.rcpts.filter(({ i }) => open.includes(i)), limit)) {
+    const waiting = groups(
+      job.rcpts.filter(({ i }) => open.includes(i)),
+      limit,
+    );
+    for (let group = waiting.shift(); group; group = waiting.shift()) {
       if (!client.usable) {
-        results.push(...group.map(({ i }) => ({ i, kind: 'deferred' as const, reply: LOST })));
+        results.push(...group.map(({ i }) => ({ i, result: 'deferred' as const, reply: LOST })));
         continue;
       }
       const fared = await this.#transaction(client, outgoing, group);
-      results.push(...group.map(({ i }, at) => this.#result(i, fared[at] as RecipientResult, client)));
-      if (fared.every(({ phase }) => phase !== 'dot')) await client.reset();
+      const delivered = fared.some(({ result }) => result === 'delivered');
+      const again: JobRecipient[] = [];
+      group.forEach((rcpt, at) => {
+        const outcome = fared[at] as Outcome;
+        // The peer takes fewer in one transaction than we gave: the rest follow in another (RFC 5321 §4.5.3.1.10).
+        if (outcome.tooManyRecipients && delivered) again.push(rcpt);
+        else results.push(toResult(rcpt.i, outcome, client));
+      });
+      if (again.length > 0) waiting.unshift(again);
+      if (!delivered) await client.reset();
     }
     this.#sent += 1;
     if (!client.usable || this.#sent >= this.deps.config().delivery.messages_per_connection) this.#finished = true;
@@ -69,7 +80,7 @@ export class SmtpTarget implements LaneTarget {
     this.#client?.close();
   }
 
-  async #transaction(client: SmtpClient, { job, body }: Outgoing, group: readonly JobRecipient[]): Promise<RecipientResult[]> {
+  async #transaction(client: SmtpClient, { job, body }: Outgoing, group: readonly JobRecipient[]): Promise<Outcome[]> {
     const [first] = group as [JobRecipient];
     const { ret, envid } = job;
     const { notify, orcpt } = first;
@@ -86,25 +97,19 @@ export class SmtpTarget implements LaneTarget {
     });
   }
 
-  #result(i: number, { reply, phase }: RecipientResult, client: SmtpClient): Result {
-    if (phase === 'lost_after_dot') return { i, kind: 'unknown', reply };
-    if (phase === 'dot' && reply.code >= 200 && reply.code < 300) {
-      const dsn = client.hop.lmtp ? 'final' : client.supports('DSN') ? 'passed_on' : 'relayed';
-      return { i, kind: 'delivered', reply, dsn };
-    }
-    return { i, kind: reply.code >= 500 ? 'bounced' : 'deferred', reply };
-  }
-
   /** Tries the hosts in their order until one gives a session. */
   async #connect(job: LaneJob): Promise<SmtpClient> {
     let last: unknown;
-    for (const hop of await this.#hops(job)) {
+    for await (const hop of this.#hops(job)) {
       try {
         const client = await this.#open(hop);
         this.deps.metrics.deliveryConnections.inc({ target: this.kind, result: 'ok' });
         return client;
       } catch (error) {
-        this.deps.metrics.deliveryConnections.inc({ target: this.kind, result: (error as HopError).phase ?? 'error' });
+        this.deps.metrics.deliveryConnections.inc({
+          target: this.kind,
+          result: error instanceof HopError ? error.phase : 'error',
+        });
         last = error;
       }
     }
@@ -116,12 +121,12 @@ export class SmtpTarget implements LaneTarget {
     try {
       return await SmtpClient.connect(hop);
     } catch (error) {
-      if (hop.tls !== 'opportunistic' || !(error instanceof HopError) || error.phase !== 'tls') throw error;
+      if (hop.tls !== 'opportunistic' || !(error instanceof HopError) || error.phase !== 'starttls') throw error;
       return SmtpClient.connect({ ...hop, tls: 'none' });
     }
   }
 
-  async #hops(job: LaneJob): Promise<Hop[]> {
+  async *#hops(job: LaneJob): AsyncGenerator<Hop, void> {
     const { target } = this;
     const { delivery, server } = this.deps.config();
     const route = this.#route(job);
@@ -134,22 +139,18 @@ export class SmtpTarget implements LaneTarget {
       implicit: target.kind === 'smtps',
       ...(route?.auth ? { auth: route.auth } : {}),
     };
-    if (target.kind === 'lmtp-unix') return [{ ...common, address: target.path, port: 0, host: target.path, unix: true }];
-    if (target.kind !== 'mx') {
-      const addresses = await this.#addressesOf(target.host);
-      return addresses.map((address) => ({ ...common, address, host: target.host, port: target.port }));
+    const { resolver } = this.deps;
+    if (target.kind === 'lmtp-unix') {
+      yield { ...common, address: target.path, port: 0, host: target.path, unix: true };
+    } else if (target.kind === 'mx') {
+      for await (const { address, name } of resolver.candidates(target.domain)) {
+        yield { ...common, address, host: name, port: delivery.mx_port };
+      }
+    } else {
+      for (const { address } of await resolver.resolveHost(target.host)) {
+        yield { ...common, address, host: target.host, port: target.port };
+      }
     }
-    const hosts = await this.deps.resolver.resolveMail(target.domain);
-    return hosts.flatMap(({ name, addresses }) =>
-      addresses.map((address) => ({ ...common, address, host: name, port: delivery.mx_port })),
-    );
-  }
-
-  async #addressesOf(host: string): Promise<string[]> {
-    if (host === 'localhost') return ['127.0.0.1', '::1'];
-    const addresses = await this.deps.resolver.addresses(host);
-    if (addresses.length === 0) throw new SmtpError(451, '4.4.4', `The next hop ${host} has no address`);
-    return addresses;
   }
 
   #route(job: LaneJob): RouteConfig | undefined {
@@ -171,15 +172,19 @@ const LOST: Reply = { code: 451, enhanced: '4.4.2', text: 'The connection was lo
 /** No session: a lasting refusal of the domain itself bounces, all else is tried again. */
 function failed(job: LaneJob, error: unknown): TargetOutcome {
   if (error instanceof SmtpError) {
-    const kind = error.reply.code >= 500 ? 'bounced' : 'deferred';
-    return { results: forAll(job, { kind, reply: error.reply }) };
+    const result = error.reply.code >= 500 ? 'bounced' : 'deferred';
+    return { results: forAll(job, { result, reply: error.reply }) };
   }
-  if (error instanceof HopError) {
-    // A 5yz greeting or login is about us or the host at this time, not about the recipients (RFC 5321 §3.1).
-    return { results: forAll(job, { kind: 'deferred', reply: error.reply }) };
-  }
+  if (error instanceof HopError)
+    return { results: forAll(job, { result: error.outcome.result, reply: error.outcome.reply }) };
   const text = `The next hop could not be reached: ${(error as Error).message}`;
-  return { results: forAll(job, { kind: 'deferred', reply: { code: 451, enhanced: '4.4.1', text } }) };
+  return { results: forAll(job, { result: 'deferred', reply: { code: 451, enhanced: '4.4.1', text } }) };
+}
+
+/** @returns what a recipient's outcome means here: who is to report a success (RFC 3461 §5.2.2) beside the outcome itself. */
+function toResult(i: number, { result, reply }: Outcome, client: SmtpClient): Result {
+  if (result !== 'delivered') return { i, result, reply };
+  return { i, result, reply, dsn: client.hop.lmtp ? 'final' : client.supports('DSN') ? 'passed_on' : 'relayed' };
 }
 
 /** Recipients that can share a transaction: a client states one NOTIFY and ORCPT for all (nodemailer's limit, not SMTP's). */

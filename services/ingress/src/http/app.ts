@@ -10,7 +10,14 @@ export interface HttpDeps extends EmailDeps, GuardDeps {
   readonly version: string;
 }
 
-const ROUTES = ['/v1/emails', '/v1/emails/batch', '/v1/emails/raw', '/v1/emails/:id', '/v1/emails/:id/events', '/v1/emails/:id/cancel'];
+const ROUTES = [
+  '/v1/emails',
+  '/v1/emails/batch',
+  '/v1/emails/raw',
+  '/v1/emails/:id',
+  '/v1/emails/:id/events',
+  '/v1/emails/:id/cancel',
+];
 
 /** The HTTP API as an Express application. */
 export function createHttpApp(deps: HttpDeps): Express {
@@ -24,7 +31,11 @@ export function createHttpApp(deps: HttpDeps): Express {
   const read = guard('read', deps);
   const limit = config().http.body_limit;
   const json = [mustBe('application/json'), express.json({ limit, strict: false })];
-  const raw = [mustBe('application/json', 'message/rfc822'), express.raw({ limit, type: 'message/rfc822' }), express.json({ limit, strict: false })];
+  const raw = [
+    mustBe('application/json', 'message/rfc822'),
+    express.raw({ limit, type: 'message/rfc822' }),
+    express.json({ limit, strict: false }),
+  ];
   app.post('/v1/emails', send, json, emails.send);
   app.post('/v1/emails/batch', send, json, emails.batch);
   app.post('/v1/emails/raw', send, raw, emails.raw);
@@ -44,7 +55,8 @@ export function createHttpApp(deps: HttpDeps): Express {
 
 function mustBe(...types: string[]): RequestHandler {
   return (request, _response, next) => {
-    if (!request.is(types)) throw new Problem(415, 'unsupported_media_type', `Content-Type must be ${types.join(' or ')}`);
+    if (!request.is(types))
+      throw new Problem(415, 'unsupported_media_type', `Content-Type must be ${types.join(' or ')}`);
     next();
   };
 }
@@ -69,9 +81,13 @@ function addReference(app: Express, version: string): void {
   const page = `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Waypost API</title>
 <link rel="stylesheet" href="/docs/swagger-ui.css"></head><body><div id="ui"></div>
 <script src="/docs/swagger-ui-bundle.js"></script><script src="/docs/start.js"></script></body></html>`;
-  const policy = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'";
+  const policy =
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'";
   app.get('/v1/openapi.json', (_request, response) => void response.type('json').send(document));
-  app.get('/docs', (_request, response) => void response.set('Content-Security-Policy', policy).type('html').send(page));
+  app.get(
+    '/docs',
+    (_request, response) => void response.set('Content-Security-Policy', policy).type('html').send(page),
+  );
   app.get('/docs/start.js', (_request, response) => {
     response.type('js').send("SwaggerUIBundle({ url: '/v1/openapi.json', dom_id: '#ui' });");
   });
@@ -92,7 +108,10 @@ function toProblem(error: unknown): Problem {
   if (error instanceof Problem) return error;
   const { type, status, limit } = error as { type?: string; status?: number; limit?: number };
   if (type === 'entity.parse.failed') return new Problem(400, 'invalid_json', 'The body is not valid JSON');
-  if (type === 'entity.too.large') return new Problem(413, 'validation_error', `The body is larger than ${limit} octets`);
+  if (type === 'entity.too.large')
+    return new Problem(413, 'validation_error', `The body is larger than ${limit} octets`);
   if (status && status >= 400 && status < 500) return new Problem(status, 'bad_request', (error as Error).message);
-  return new Problem(503, 'service_unavailable', 'Something went wrong here; try again later', { headers: { 'Retry-After': '5' } });
+  return new Problem(503, 'service_unavailable', 'Something went wrong here; try again later', {
+    headers: { 'Retry-After': '5' },
+  });
 }

@@ -2,12 +2,12 @@ import { parseTraceparent } from '@waypost/runtime';
 import type { IdempotencyStore, MessageStore } from '@waypost/store';
 import type { Request, Response } from 'express';
 import type { z } from 'zod';
+import type { Credential } from '../ports.js';
 import { asList, isBase64, mailboxes, readEmail, readTime, toEnvelope } from './message.js';
 import { type FieldError, invalid, Problem } from './problem.js';
 import { batch, type EmailInput, email, rawEmail } from './schemas.js';
 import { hashOf, newIds, prepareRaw, type Submission, type SubmitDeps, submit } from './submit.js';
 import { emailOf, eventsOf } from './view.js';
-import type { Credential } from '../ports.js';
 
 export interface EmailDeps extends SubmitDeps {
   readonly store: MessageStore;
@@ -73,19 +73,28 @@ export class Emails {
 
   /** What is right is sent, what is wrong is named. */
   async #permissiveBatch(request: Request, response: Response, ids: readonly string[]): Promise<Answer> {
-    if (!Array.isArray(request.body) || request.body.length === 0 || request.body.length > 100) parse(batch, request.body);
+    if (!Array.isArray(request.body) || request.body.length === 0 || request.body.length > 100)
+      parse(batch, request.body);
     const good: { submission: Submission; id: string }[] = [];
     const errors: { index: number; message: string }[] = [];
     for (const [index, item] of (request.body as unknown[]).entries()) {
       try {
-        good.push({ submission: this.#submission(parse(email, item), credentialOf(response)), id: ids[index] as string });
+        good.push({
+          submission: this.#submission(parse(email, item), credentialOf(response)),
+          id: ids[index] as string,
+        });
       } catch (error) {
         if (!(error instanceof Problem)) throw error;
         errors.push({ index, message: error.message });
       }
     }
     const chosen = good.map(({ id }) => id);
-    await submit(good.map(({ submission }) => submission), chosen, submitter(request, response), this.deps);
+    await submit(
+      good.map(({ submission }) => submission),
+      chosen,
+      submitter(request, response),
+      this.deps,
+    );
     return { status: 200, body: { data: chosen.map((id) => ({ id })), errors } };
   }
 
@@ -101,12 +110,15 @@ export class Emails {
     const errors: FieldError[] = [];
     const mime = Buffer.isBuffer(request.body);
     const { from, to } = request.query as { from?: string; to?: string | string[] };
-    const input = mime ? { from: from ?? '', to: asList(to), raw: '', scheduled_at: undefined } : parse(rawEmail, request.body);
+    const input = mime
+      ? { from: from ?? '', to: asList(to), raw: '', scheduled_at: undefined }
+      : parse(rawEmail, request.body);
     if (!mime && !isBase64(input.raw)) errors.push({ path: 'raw', message: 'is not valid base64' });
     const sender = input.from === '' ? '' : (mailboxes([input.from], 'from', errors)[0]?.address ?? '');
     const recipients = [...new Set(mailboxes(asList(input.to), 'to', errors).map(({ address }) => address))];
     if (recipients.length === 0) errors.push({ path: 'to', message: 'needs a recipient' });
-    if (recipients.length > limits.recipients) errors.push({ path: 'to', message: `has more than ${limits.recipients} recipients` });
+    if (recipients.length > limits.recipients)
+      errors.push({ path: 'to', message: `has more than ${limits.recipients} recipients` });
     const scheduledAt = readTime(input.scheduled_at, Date.now(), errors);
     const raw = mime ? (request.body as Buffer) : Buffer.from(input.raw, 'base64');
     if (raw.length === 0) errors.push({ path: 'raw', message: 'is empty' });
@@ -131,16 +143,28 @@ export class Emails {
   }
 
   /** Runs a request once for its Idempotency-Key, where it has one. */
-  async #once(request: Request, response: Response, count: number, work: (ids: readonly string[]) => Promise<Answer>): Promise<void> {
+  async #once(
+    request: Request,
+    response: Response,
+    count: number,
+    work: (ids: readonly string[]) => Promise<Answer>,
+  ): Promise<void> {
     const given = request.get('idempotency-key');
     const ids = newIds(count);
     if (!given) return reply(response, await work(ids));
-    if (given.length > 256) throw new Problem(400, 'invalid_idempotency_key', 'Idempotency-Key is longer than 256 characters');
+    if (given.length > 256)
+      throw new Problem(400, 'invalid_idempotency_key', 'Idempotency-Key is longer than 256 characters');
     const { idempotency } = this.deps;
     const key = `${credentialOf(response).id}:${hashOf(given)}`;
-    const claim = await idempotency.claim(key, hashOf([request.path, Buffer.isBuffer(request.body) ? hashOf(request.body) : request.body]), ids);
-    if (claim.kind === 'in_flight') throw new Problem(409, 'concurrent_idempotent_requests', 'A request with this Idempotency-Key is being answered');
-    if (claim.kind === 'mismatch') throw new Problem(409, 'invalid_idempotent_request', 'This Idempotency-Key was used with another body');
+    const claim = await idempotency.claim(
+      key,
+      hashOf([request.path, Buffer.isBuffer(request.body) ? hashOf(request.body) : request.body]),
+      ids,
+    );
+    if (claim.kind === 'in_flight')
+      throw new Problem(409, 'concurrent_idempotent_requests', 'A request with this Idempotency-Key is being answered');
+    if (claim.kind === 'mismatch')
+      throw new Problem(409, 'invalid_idempotent_request', 'This Idempotency-Key was used with another body');
     if (claim.kind === 'replay') {
       const { status, text } = JSON.parse(claim.answer) as { status: number; text: string };
       response.status(status).set('Idempotency-Replayed', 'true').type('json').send(text);
@@ -157,7 +181,11 @@ export class Emails {
   }
 
   /** A claim taken over from a request that died may have been committed already: its ids tell. */
-  async #unlessDone(claimed: readonly string[], own: readonly string[], work: (ids: readonly string[]) => Promise<Answer>): Promise<Answer> {
+  async #unlessDone(
+    claimed: readonly string[],
+    own: readonly string[],
+    work: (ids: readonly string[]) => Promise<Answer>,
+  ): Promise<Answer> {
     if (claimed[0] === own[0]) return work(own);
     const records = await this.deps.store.readMany(claimed);
     if (records.length === 0 || records.every((record) => record === undefined)) return work(claimed);
@@ -174,7 +202,11 @@ const credentialOf = (response: Response) => response.locals.credential as Crede
 const notFound = () => new Problem(404, 'not_found', 'There is no message of that id');
 
 function submitter(request: Request, response: Response) {
-  return { credential: credentialOf(response), remoteAddress: request.ip, traceparent: parseTraceparent(request.get('traceparent')) };
+  return {
+    credential: credentialOf(response),
+    remoteAddress: request.ip,
+    traceparent: parseTraceparent(request.get('traceparent')),
+  };
 }
 
 function mayUse(credential: Credential, sender: string): void {

@@ -24,7 +24,9 @@ export function guard(scope: 'send' | 'read', deps: GuardDeps): RequestHandler {
   return async (request: Request, response: Response, next: NextFunction) => {
     const secret = /^Bearer\s+(\S+)$/i.exec(request.get('authorization') ?? '')?.[1];
     if (!secret) {
-      throw new Problem(401, 'missing_api_key', 'Send an API key as "Authorization: Bearer <key>"', { headers: CHALLENGE });
+      throw new Problem(401, 'missing_api_key', 'Send an API key as "Authorization: Bearer <key>"', {
+        headers: CHALLENGE,
+      });
     }
     const credential = await authenticate(secret, request, deps);
     if (!credential.scopes.includes(scope)) {
@@ -46,13 +48,19 @@ async function authenticate(secret: string, request: Request, deps: GuardDeps): 
   const remoteAddress = request.ip;
   let credential: Credential | undefined;
   try {
-    credential = await deps.authenticator.authenticate({ user: '', password: secret, ...(remoteAddress ? { remoteAddress } : {}) });
+    credential = await deps.authenticator.authenticate({
+      user: '',
+      password: secret,
+      ...(remoteAddress ? { remoteAddress } : {}),
+    });
   } catch {
     throw busy('API keys cannot be checked now; try again later');
   }
   if (credential) return credential;
   deps.runtime.metrics.authFailures.inc({ protocol: 'http' });
-  throw new Problem(401, 'invalid_api_key', 'The API key is not valid, or not from this address', { headers: CHALLENGE });
+  throw new Problem(401, 'invalid_api_key', 'The API key is not valid, or not from this address', {
+    headers: CHALLENGE,
+  });
 }
 
 /** Headers as in the IETF's draft of RateLimit fields, and the older X- ones. */

@@ -1,14 +1,8 @@
-import { Readable } from 'node:stream';
-import {
-  type Envelope,
-  isInternational,
-  type MessageMeta,
-  normaliseAddress,
-  receivedField,
-} from '@waypost/mail';
+import type { Readable } from 'node:stream';
+import { domainToASCII } from 'node:url';
+import { type Envelope, isInternational, type MessageMeta, normaliseAddress, receivedField } from '@waypost/mail';
 import addressparser from 'nodemailer/lib/addressparser';
 import MailComposer from 'nodemailer/lib/mail-composer';
-import { domainToASCII } from 'node:url';
 import { type FieldError, invalid } from './problem.js';
 import type { EmailInput } from './schemas.js';
 
@@ -25,7 +19,18 @@ interface Mailbox {
 }
 
 const LONGEST_DELAY = 30 * 86_400_000;
-const UNITS: Record<string, number> = { s: 1e3, sec: 1e3, second: 1e3, m: 60e3, min: 60e3, minute: 60e3, h: 3600e3, hour: 3600e3, d: 86400e3, day: 86400e3 };
+const UNITS: Record<string, number> = {
+  s: 1e3,
+  sec: 1e3,
+  second: 1e3,
+  m: 60e3,
+  min: 60e3,
+  minute: 60e3,
+  h: 3600e3,
+  hour: 3600e3,
+  d: 86400e3,
+  day: 86400e3,
+};
 
 /** @throws Problem 422 with every field that is wrong. */
 export function readEmail(input: EmailInput, limits: { recipients: number }, now: number): Outgoing {
@@ -44,12 +49,17 @@ export function readEmail(input: EmailInput, limits: { recipients: number }, now
   const scheduledAt = readTime(input.scheduled_at, now, errors);
   const addresses = [...new Set([...to, ...cc, ...bcc].map(({ address }) => address))];
   if (addresses.length > limits.recipients) {
-    errors.push({ path: 'to', message: `has ${addresses.length} recipients with cc and bcc, ${limits.recipients} are allowed` });
+    errors.push({
+      path: 'to',
+      message: `has ${addresses.length} recipients with cc and bcc, ${limits.recipients} are allowed`,
+    });
   }
   if (errors.length > 0) throw invalid(errors.map(({ path, message }) => `${path}: ${message}`).join('; '), errors);
   const sender = from[0]?.address ?? '';
   const display = Object.fromEntries(
-    (['to', 'cc', 'bcc', 'reply_to'] as const).flatMap((field) => (input[field] ? [[field, asList(input[field])]] : [])),
+    (['to', 'cc', 'bcc', 'reply_to'] as const).flatMap((field) =>
+      input[field] ? [[field, asList(input[field])]] : [],
+    ),
   );
   return {
     envelope: toEnvelope(sender, addresses),
@@ -82,7 +92,10 @@ export function mailboxes(values: readonly string[], path: string, errors: Field
       return normal ? [{ name: name ?? '', address: normal }] : [];
     });
     if (boxes.length === 0 || boxes.length !== parsed.length) {
-      errors.push({ path, message: `"${value.slice(0, 100)}" is no address; write user@example.com or Name <user@example.com>` });
+      errors.push({
+        path,
+        message: `"${value.slice(0, 100)}" is no address; write user@example.com or Name <user@example.com>`,
+      });
     }
     return boxes;
   });
@@ -91,9 +104,14 @@ export function mailboxes(values: readonly string[], path: string, errors: Field
 function checkAttachments(input: EmailInput, errors: FieldError[]): void {
   input.attachments?.forEach(({ content, path }, index) => {
     const at = `attachments.${index}`;
-    if (path !== undefined) errors.push({ path: `${at}.path`, message: 'is not supported: this relay fetches nothing, send content in base64' });
+    if (path !== undefined)
+      errors.push({
+        path: `${at}.path`,
+        message: 'is not supported: this relay fetches nothing, send content in base64',
+      });
     else if (content === undefined) errors.push({ path: `${at}.content`, message: 'is needed, in base64' });
-    else if (typeof content === 'string' && !isBase64(content)) errors.push({ path: `${at}.content`, message: 'is not valid base64' });
+    else if (typeof content === 'string' && !isBase64(content))
+      errors.push({ path: `${at}.content`, message: 'is not valid base64' });
   });
 }
 
@@ -102,11 +120,25 @@ export function isBase64(text: string): boolean {
 }
 
 /** Fields that the API itself sets. */
-const OURS = new Set(['from', 'to', 'cc', 'bcc', 'reply-to', 'subject', 'date', 'received', 'return-path', 'mime-version', 'content-type', 'content-transfer-encoding']);
+const OURS = new Set([
+  'from',
+  'to',
+  'cc',
+  'bcc',
+  'reply-to',
+  'subject',
+  'date',
+  'received',
+  'return-path',
+  'mime-version',
+  'content-type',
+  'content-transfer-encoding',
+]);
 
 function checkHeaders({ headers = {} }: EmailInput, errors: FieldError[]): void {
   for (const [name, value] of Object.entries(headers)) {
-    if (OURS.has(name.toLowerCase())) errors.push({ path: `headers.${name}`, message: 'is set by the API; use the field of that name' });
+    if (OURS.has(name.toLowerCase()))
+      errors.push({ path: `headers.${name}`, message: 'is set by the API; use the field of that name' });
     if (/[\r\n\0]/.test(value)) errors.push({ path: `headers.${name}`, message: 'has a line break' });
   }
 }
@@ -118,7 +150,11 @@ export function readTime(text: string | undefined, now: number, errors: FieldErr
   const unit = UNITS[spoken?.[2]?.toLowerCase() ?? ''];
   const iso = /^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?$/.test(text.trim());
   const time = spoken && unit ? now + Number(spoken[1]) * unit : iso ? Date.parse(text) : Number.NaN;
-  if (Number.isNaN(time)) errors.push({ path: 'scheduled_at', message: `"${text.slice(0, 60)}" is no time; write ISO 8601 or "in 5 minutes"` });
+  if (Number.isNaN(time))
+    errors.push({
+      path: 'scheduled_at',
+      message: `"${text.slice(0, 60)}" is no time; write ISO 8601 or "in 5 minutes"`,
+    });
   else if (time > now + LONGEST_DELAY) errors.push({ path: 'scheduled_at', message: 'is more than 30 days ahead' });
   return Number.isNaN(time) || time <= now ? undefined : time;
 }
@@ -135,7 +171,9 @@ export function composeMime(input: EmailInput, id: string, hostname: string, now
     subject: input.subject,
     date: new Date(now),
     messageId: given ? (headers[given] as string) : `<${id}@${hostname}>`,
-    headers: Object.entries(headers).filter(([name]) => name !== given).map(([key, value]) => ({ key, value })),
+    headers: Object.entries(headers)
+      .filter(([name]) => name !== given)
+      .map(([key, value]) => ({ key, value })),
     disableFileAccess: true,
     disableUrlAccess: true,
     newline: 'windows',
@@ -143,7 +181,8 @@ export function composeMime(input: EmailInput, id: string, hostname: string, now
     ...(input.html === undefined ? {} : { html: input.html }),
     attachments: (input.attachments ?? []).map((one) => ({
       filename: one.filename ?? false,
-      content: typeof one.content === 'string' ? Buffer.from(one.content, 'base64') : Buffer.from(one.content?.data ?? []),
+      content:
+        typeof one.content === 'string' ? Buffer.from(one.content, 'base64') : Buffer.from(one.content?.data ?? []),
       ...(one.content_type ? { contentType: one.content_type } : {}),
       ...(one.content_id ? { cid: one.content_id, contentDisposition: 'inline' } : {}),
     })),
@@ -152,7 +191,9 @@ export function composeMime(input: EmailInput, id: string, hostname: string, now
 }
 
 /** @returns the Received field of a message that came over HTTP. */
-export function receivedOverHttp(hostname: string, meta: Pick<MessageMeta, 'id' | 'origin' | 'envelope' | 'receivedAt'>): Buffer {
+export function receivedOverHttp(
+  hostname: string,
+  meta: Pick<MessageMeta, 'id' | 'origin' | 'envelope' | 'receivedAt'>,
+): Buffer {
   return Buffer.from(receivedField(hostname, meta));
 }
-

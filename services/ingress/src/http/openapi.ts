@@ -1,6 +1,16 @@
-import { createDocument, type ZodOpenApiResponsesObject } from 'zod-openapi';
 import { z } from 'zod';
-import { accepted, batch, batchAccepted, canceled, email, emailView, eventsView, problem, rawEmail } from './schemas.js';
+import { createDocument, type ZodOpenApiResponsesObject } from 'zod-openapi';
+import {
+  accepted,
+  batch,
+  batchAccepted,
+  canceled,
+  email,
+  emailView,
+  eventsView,
+  problem,
+  rawEmail,
+} from './schemas.js';
 
 const json = (schema: z.ZodType, description: string) => ({ description, content: { 'application/json': { schema } } });
 const errors: ZodOpenApiResponsesObject = Object.fromEntries(
@@ -19,7 +29,8 @@ export function openApiDocument(version: string): object {
     info: {
       title: 'Waypost',
       version,
-      description: 'Submission of email over HTTP. A message answered 200 is durable. A superset of Resend’s API: its SDKs work by changing the base URL.',
+      description:
+        'Submission of email over HTTP. A message answered 200 is durable. A superset of Resend’s API: its SDKs work by changing the base URL.',
     },
     servers: [{ url: '/v1' }],
     security: [{ key: [] }],
@@ -36,7 +47,9 @@ export function openApiDocument(version: string): object {
       '/emails/batch': {
         post: {
           summary: 'Send up to 100 messages, all or none',
-          requestParams: { header: idempotent.extend({ 'x-batch-validation': z.enum(['strict', 'permissive']).optional() }) },
+          requestParams: {
+            header: idempotent.extend({ 'x-batch-validation': z.enum(['strict', 'permissive']).optional() }),
+          },
           requestBody: { required: true, content: { 'application/json': { schema: batch } } },
           responses: { '200': json(batchAccepted, 'Durable and queued'), ...errors },
         },
@@ -44,22 +57,40 @@ export function openApiDocument(version: string): object {
       '/emails/raw': {
         post: {
           summary: 'Send a ready MIME message',
-          requestParams: { header: idempotent, query: z.object({ from: z.string().optional(), to: z.array(z.string()).optional() }) },
+          requestParams: {
+            header: idempotent,
+            query: z.object({ from: z.string().optional(), to: z.array(z.string()).optional() }),
+          },
           requestBody: {
             required: true,
-            content: { 'application/json': { schema: rawEmail }, 'message/rfc822': { schema: { type: 'string', format: 'binary' } } },
+            content: {
+              'application/json': { schema: rawEmail },
+              'message/rfc822': { schema: { type: 'string', format: 'binary' } },
+            },
           },
           responses: { '200': json(accepted, 'Durable and queued'), ...errors },
         },
       },
       '/emails/{id}': {
-        get: { summary: 'Where a message is', requestParams: byId, responses: { '200': json(emailView, 'The message'), ...errors } },
+        get: {
+          summary: 'Where a message is',
+          requestParams: byId,
+          responses: { '200': json(emailView, 'The message'), ...errors },
+        },
       },
       '/emails/{id}/events': {
-        get: { summary: 'What happened to a message', requestParams: byId, responses: { '200': json(eventsView, 'The oldest first'), ...errors } },
+        get: {
+          summary: 'What happened to a message',
+          requestParams: byId,
+          responses: { '200': json(eventsView, 'The oldest first'), ...errors },
+        },
       },
       '/emails/{id}/cancel': {
-        post: { summary: 'Cancel a message that is not on its way', requestParams: byId, responses: { '200': json(canceled, 'Canceled'), ...errors } },
+        post: {
+          summary: 'Cancel a message that is not on its way',
+          requestParams: byId,
+          responses: { '200': json(canceled, 'Canceled'), ...errors },
+        },
       },
     },
   });

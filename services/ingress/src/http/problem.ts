@@ -11,7 +11,10 @@ export class Problem extends Error {
     /** Machine-readable, as Resend names it where it has a name. */
     readonly code: string,
     message: string,
-    readonly extra: { readonly errors?: readonly FieldError[]; readonly headers?: Readonly<Record<string, string>> } = {},
+    readonly extra: {
+      readonly errors?: readonly FieldError[];
+      readonly headers?: Readonly<Record<string, string>>;
+    } = {},
   ) {
     super(message);
     this.name = 'Problem';
@@ -49,4 +52,5 @@ const TITLES: Record<number, string> = {
 
 export const invalid = (message: string, errors?: readonly FieldError[]) =>
   new Problem(422, 'validation_error', message, errors ? { errors } : {});
-export const busy = (message: string) => new Problem(503, 'service_unavailable', message, { headers: { 'Retry-After': '5' } });
+export const busy = (message: string) =>
+  new Problem(503, 'service_unavailable', message, { headers: { 'Retry-After': '5' } });

@@ -8,7 +8,11 @@ export const attachment = z
     content: z.union([z.string(), z.strictObject({ type: z.literal('Buffer'), data: z.array(z.int()) })]).optional(),
     filename: z.string().max(255).optional(),
     content_type: z.string().max(255).optional(),
-    content_id: z.string().max(255).optional().meta({ description: 'Makes it an inline image, shown where the HTML has cid:<content_id>' }),
+    content_id: z
+      .string()
+      .max(255)
+      .optional()
+      .meta({ description: 'Makes it an inline image, shown where the HTML has cid:<content_id>' }),
     path: z.string().optional().meta({ description: 'Refused: this relay fetches nothing. Send content instead.' }),
   })
   .meta({ id: 'Attachment' });
@@ -16,7 +20,10 @@ export const attachment = z
 /** `POST /v1/emails`: Resend's fields and no others. */
 export const email = z
   .strictObject({
-    from: z.string().min(3).meta({ examples: ['App <app@example.com>'] }),
+    from: z
+      .string()
+      .min(3)
+      .meta({ examples: ['App <app@example.com>'] }),
     to: list.meta({ examples: ['you@example.com'] }),
     cc: list.optional(),
     bcc: list.optional(),
@@ -30,7 +37,10 @@ export const email = z
       .array(z.strictObject({ name: z.string().regex(/^[\w-]{1,256}$/), value: z.string().regex(/^[\w-]{1,256}$/) }))
       .max(50)
       .optional(),
-    scheduled_at: z.string().optional().meta({ description: 'ISO 8601, or "in 5 minutes"', examples: ['2030-01-01T08:00:00Z'] }),
+    scheduled_at: z
+      .string()
+      .optional()
+      .meta({ description: 'ISO 8601, or "in 5 minutes"', examples: ['2030-01-01T08:00:00Z'] }),
   })
   .meta({ id: 'Email' });
 export type EmailInput = z.output<typeof email>;

@@ -19,7 +19,12 @@ const REQUEST_TIMEOUT = 120_000;
 
 export function createHttpIngress(deps: HttpIngressDeps): HttpIngress {
   const { group } = deps.redis;
-  const app = createHttpApp({ ...deps, limiter: new RateLimiter(group), idempotency: new IdempotencyStore(group), version: '0.1.0' });
+  const app = createHttpApp({
+    ...deps,
+    limiter: new RateLimiter(group),
+    idempotency: new IdempotencyStore(group),
+    version: '0.1.0',
+  });
   let server: Server | undefined;
   return {
     name: 'http',
@@ -28,7 +33,10 @@ export function createHttpIngress(deps: HttpIngressDeps): HttpIngress {
     },
     start: async () => {
       const { host, port } = deps.config().http;
-      const started = createServer({ maxHeaderSize: 32_768, requestTimeout: REQUEST_TIMEOUT, headersTimeout: HEADERS_TIMEOUT }, app);
+      const started = createServer(
+        { maxHeaderSize: 32_768, requestTimeout: REQUEST_TIMEOUT, headersTimeout: HEADERS_TIMEOUT },
+        app,
+      );
       server = started;
       await new Promise<void>((resolve, reject) => started.once('error', reject).listen(port, host, resolve));
     },

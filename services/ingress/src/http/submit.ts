@@ -1,7 +1,15 @@
 import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import type { Config } from '@waypost/config';
-import { fieldValue, headerEnd, headerFields, type MessageMeta, type Origin, SmtpError, withoutFields } from '@waypost/mail';
+import {
+  fieldValue,
+  headerEnd,
+  headerFields,
+  type MessageMeta,
+  type Origin,
+  SmtpError,
+  withoutFields,
+} from '@waypost/mail';
 import { newTraceparent, type Runtime } from '@waypost/runtime';
 import { type Draft, type Spool, SpoolFullError } from '@waypost/spool';
 import { type Arrival, type Committer, newMessageId } from '@waypost/store';
@@ -34,14 +42,22 @@ export interface Submission {
 export const newIds = (count: number) => Array.from({ length: count }, () => newMessageId());
 
 /** @returns what tells one request body from another. */
-export const hashOf = (body: unknown) => createHash('sha256').update(Buffer.isBuffer(body) ? body : JSON.stringify(body)).digest('hex');
+export const hashOf = (body: unknown) =>
+  createHash('sha256')
+    .update(Buffer.isBuffer(body) ? body : JSON.stringify(body))
+    .digest('hex');
 
 /**
  * Makes messages durable, all or none. When it resolves, HTTP 200 may be answered.
  * @param ids one a submission.
  * @throws Problem
  */
-export async function submit(submissions: readonly Submission[], ids: readonly string[], by: Submitter, deps: SubmitDeps): Promise<void> {
+export async function submit(
+  submissions: readonly Submission[],
+  ids: readonly string[],
+  by: Submitter,
+  deps: SubmitDeps,
+): Promise<void> {
   const arrivals: Arrival[] = [];
   try {
     for (const [index, submission] of submissions.entries()) {
@@ -55,7 +71,12 @@ export async function submit(submissions: readonly Submission[], ids: readonly s
   deps.runtime.metrics.messagesReceived.inc({ kind: 'http', protocol: 'HTTP' }, arrivals.length);
 }
 
-async function prepare({ outgoing, source }: Submission, id: string, by: Submitter, deps: SubmitDeps): Promise<Arrival> {
+async function prepare(
+  { outgoing, source }: Submission,
+  id: string,
+  by: Submitter,
+  deps: SubmitDeps,
+): Promise<Arrival> {
   const { hostname } = deps.config().server;
   const now = Date.now();
   const { credential, remoteAddress } = by;
@@ -89,7 +110,12 @@ async function prepare({ outgoing, source }: Submission, id: string, by: Submitt
   return { meta, draft };
 }
 
-async function toDraft(source: Submission['source'], id: string, received: Buffer, { spool, config }: SubmitDeps): Promise<Draft> {
+async function toDraft(
+  source: Submission['source'],
+  id: string,
+  received: Buffer,
+  { spool, config }: SubmitDeps,
+): Promise<Draft> {
   if ('raw' in source) return spool.store(id, Buffer.concat([received, source.raw]));
   const { hostname } = config().server;
   const stream: Readable = composeMime(source.email, id, hostname, Date.now());
@@ -116,7 +142,11 @@ function described(source: Submission['source'], id: string, hostname: string): 
   const messageId = value('message-id');
   const subject = value('subject');
   const headerFrom = value('from');
-  return { ...(messageId ? { messageId } : {}), ...(subject ? { subject } : {}), ...(headerFrom ? { headerFrom } : {}) };
+  return {
+    ...(messageId ? { messageId } : {}),
+    ...(subject ? { subject } : {}),
+    ...(headerFrom ? { headerFrom } : {}),
+  };
 }
 
 /** @returns the message without Bcc. @throws Problem for a header section that never ends in too many octets. */
@@ -131,7 +161,10 @@ export function prepareRaw(raw: Buffer, headerLimit: number): Buffer {
 
 function toProblem(error: unknown, { runtime }: SubmitDeps): Problem {
   if (error instanceof Problem) return error;
-  runtime.log.warn({ error: (error as Error).message, cause: ((error as Error).cause as Error)?.message }, 'a submission over HTTP failed');
+  runtime.log.warn(
+    { error: (error as Error).message, cause: ((error as Error).cause as Error)?.message },
+    'a submission over HTTP failed',
+  );
   if (error instanceof SpoolFullError) return busy('The spool is full; try again later');
   if (error instanceof SmtpError) return busy(`${error.reply.text}`);
   return busy('The message could not be stored; try again later');

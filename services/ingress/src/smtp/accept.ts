@@ -1,6 +1,13 @@
 import { once } from 'node:events';
 import type { Readable } from 'node:stream';
-import { type Envelope, LineEndNormaliser, LineEndScanner, type MessageMeta, type Origin, SmtpError } from '@waypost/mail';
+import {
+  type Envelope,
+  LineEndNormaliser,
+  LineEndScanner,
+  type MessageMeta,
+  type Origin,
+  SmtpError,
+} from '@waypost/mail';
 import type { Runtime } from '@waypost/runtime';
 import { type Draft, type Spool, SpoolFullError } from '@waypost/spool';
 import { type Committer, newMessageId } from '@waypost/store';
@@ -104,12 +111,18 @@ async function collect({ stream }: Incoming, settings: AcceptSettings, inFlight:
     };
     stream.on('data', onData);
     stream.once('end', () => resolve(true));
-    stream.once('close', () => (stream.readableEnded ? undefined : reject(new SmtpError(451, '4.4.2', 'Connection lost in DATA'))));
+    stream.once('close', () =>
+      stream.readableEnded ? undefined : reject(new SmtpError(451, '4.4.2', 'Connection lost in DATA')),
+    );
   }).catch((error: Error) => {
     inFlight.remove(size);
     throw error;
   });
-  const refusal = stream.sizeExceeded ? tooLarge() : bare || (whole && !normaliser && scanner.endsBare()) ? BARE() : undefined;
+  const refusal = stream.sizeExceeded
+    ? tooLarge()
+    : bare || (whole && !normaliser && scanner.endsBare())
+      ? BARE()
+      : undefined;
   if (whole && normaliser) chunks.push(normaliser.end());
   if (refusal) {
     inFlight.remove(size);
@@ -167,6 +180,7 @@ function describe(
 function toSmtpError(error: unknown): SmtpError {
   if (error instanceof SmtpError) return error;
   if (error instanceof HeaderRefusal) return new SmtpError(error.code, error.enhanced, error.message);
-  if (error instanceof SpoolFullError) return new SmtpError(452, '4.3.1', 'Insufficient system storage, try again later', { cause: error });
+  if (error instanceof SpoolFullError)
+    return new SmtpError(452, '4.3.1', 'Insufficient system storage, try again later', { cause: error });
   return new SmtpError(451, '4.3.0', 'Message could not be taken, try again later', { cause: error });
 }

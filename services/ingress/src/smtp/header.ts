@@ -1,11 +1,4 @@
-import {
-  type FieldSpan,
-  fieldValue,
-  formatDate,
-  headerEnd,
-  headerFields,
-  receivedField,
-} from '@waypost/mail';
+import { type FieldSpan, fieldValue, formatDate, headerEnd, headerFields, receivedField } from '@waypost/mail';
 import { parseTraceparent } from '@waypost/runtime';
 import type { AcceptSettings, Incoming } from './accept.js';
 

@@ -50,7 +50,9 @@ export class SmtpListener implements Service {
       this.#server.server.once('error', reject);
       this.#server.listen(port, host, () => resolve());
     });
-    this.#server.on('error', (error) => this.deps.runtime.log.debug({ error: error.message }, 'SMTP session ended in error'));
+    this.#server.on('error', (error) =>
+      this.deps.runtime.log.debug({ error: error.message }, 'SMTP session ended in error'),
+    );
     this.#listening = true;
   }
 
@@ -112,9 +114,15 @@ export class SmtpListener implements Service {
         authOptional: !submission,
         authMethods: ['PLAIN', 'LOGIN'],
         allowInsecureAuth: listener.auth_without_tls,
-        disabledCommands: [...(submission ? [] : ['AUTH']), ...(listener.tls === 'starttls' ? [] : ['STARTTLS']), ...UNUSED],
+        disabledCommands: [
+          ...(submission ? [] : ['AUTH']),
+          ...(listener.tls === 'starttls' ? [] : ['STARTTLS']),
+          ...UNUSED,
+        ],
         hideSTARTTLS: listener.tls !== 'starttls',
-        ...(deps.identities ? { ...deps.identities.default, sniOptions: deps.identities.bySni as Map<string, object> } : {}),
+        ...(deps.identities
+          ? { ...deps.identities.default, sniOptions: deps.identities.bySni as Map<string, object> }
+          : {}),
         onConnect: (session, reply) => this.#answer(reply, () => this.#connect(session)),
         onAuth: (auth, session, reply) => this.#auth(auth, session, reply),
         onMailFrom: (address, session, reply) => this.#answer(reply, () => this.#mail(address, session)),
@@ -210,7 +218,10 @@ export class SmtpListener implements Service {
     const refusal = known ? error : unknown;
     if (!known || error.cause) {
       const cause = (known ? error.cause : error) as Error;
-      log.warn({ listener: this.listener.name, reply: refusal.message, cause: cause?.message }, 'refused for our own trouble');
+      log.warn(
+        { listener: this.listener.name, reply: refusal.message, cause: cause?.message },
+        'refused for our own trouble',
+      );
     }
     metrics.messagesRefused.inc({ kind: this.listener.kind, code: String(refusal.reply.code) });
     return toReplyError(refusal);

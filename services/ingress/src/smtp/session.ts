@@ -1,3 +1,4 @@
+import type { ListenerConfig, Networks } from '@waypost/config';
 import {
   decodeXtext,
   domainOf,
@@ -10,7 +11,6 @@ import {
   type Recipient,
   SmtpError,
 } from '@waypost/mail';
-import type { ListenerConfig, Networks } from '@waypost/config';
 
 import type { SMTPServerAddress, SMTPServerSession } from 'smtp-server';
 import type { Credential } from '../ports.js';
@@ -28,7 +28,7 @@ export interface SessionRules {
  */
 export function checkSender(address: SMTPServerAddress, session: SMTPServerSession, rules: SessionRules): string {
   if (rules.listener.kind === 'relay' && !rules.allow.has(session.remoteAddress)) {
-    throw new SmtpError(554, '5.7.1', 'Relay access denied: your address is not in this listener\'s networks');
+    throw new SmtpError(554, '5.7.1', "Relay access denied: your address is not in this listener's networks");
   }
   const sender = address.address === '' ? '' : checkAddress(address.address, session, 'sender');
   if (rules.listener.kind === 'submission') {
@@ -61,7 +61,8 @@ export function checkRecipient(address: SMTPServerAddress, session: SMTPServerSe
 
 function checkAddress(text: string, session: SMTPServerSession, what: 'sender' | 'recipient'): string {
   const address = normaliseAddress(text);
-  if (address === undefined) throw new SmtpError(501, what === 'sender' ? '5.1.7' : '5.1.3', `Bad ${what} address syntax`);
+  if (address === undefined)
+    throw new SmtpError(501, what === 'sender' ? '5.1.7' : '5.1.3', `Bad ${what} address syntax`);
   if (isInternational(address) && !envelopeOf(session).smtpUtf8) {
     throw new SmtpError(553, '5.6.7', `Non-ASCII ${what} address needs SMTPUTF8`);
   }
@@ -74,7 +75,7 @@ export function toEnvelope(session: SMTPServerSession): Envelope {
   const from = envelope.mailFrom;
   const { ret, envid } = envelope.dsn ?? {};
   return {
-    sender: from && from.address ? (normaliseAddress(from.address) ?? '') : '',
+    sender: from?.address ? (normaliseAddress(from.address) ?? '') : '',
     recipients: envelope.rcptTo.map(toRecipient),
     body: envelope.bodyType === '8bitmime' ? '8BITMIME' : '7BIT',
     ...(ret ? { ret: ret as 'FULL' | 'HDRS' } : {}),
