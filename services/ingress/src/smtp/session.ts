@@ -72,7 +72,7 @@ function checkAddress(text: string, session: SMTPServerSession, what: 'sender' |
 /** @returns the envelope of the transaction that reached DATA. */
 export function toEnvelope(session: SMTPServerSession): Envelope {
   const envelope = envelopeOf(session);
-  const from = envelope.mailFrom;
+  const from = envelope.mailFrom || undefined;
   const { ret, envid } = envelope.dsn ?? {};
   return {
     sender: from?.address ? (normaliseAddress(from.address) ?? '') : '',

@@ -1,0 +1,106 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { connect } from 'node:net';
+import { delimiter, join } from 'node:path';
+import { freePort } from '@waypost/testkit';
+
+const PLACES = ['/usr/sbin', '/usr/bin', '/usr/local/sbin', '/usr/local/bin', '/usr/libexec/postfix'];
+
+/** @returns the path of a program, undefined where it is not installed. */
+export function find(program: string): string | undefined {
+  const folders = [...(process.env.PATH ?? '').split(delimiter), ...PLACES];
+  return folders.map((folder) => join(folder, program)).find((path) => existsSync(path));
+}
+
+/** Waits until something listens on a loopback port. */
+export async function listening(port: number, timeout = 30_000): Promise<void> {
+  const until = Date.now() + timeout;
+  while (Date.now() < until) {
+    const open = await new Promise<boolean>((resolve) => {
+      const socket = connect(port, '127.0.0.1', () => resolve(true)).once('error', () => resolve(false));
+      socket.once('connect', () => socket.destroy());
+    });
+    if (open) return;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  throw new Error(`nothing listens on 127.0.0.1:${port} after ${timeout} ms`);
+}
+
+/** Postfix's `smtp-sink`: takes mail and counts it. */
+export class Sink {
+  #count = 0;
+  #waiting: { count: number; done: () => void } | undefined;
+
+  private constructor(
+    readonly port: number,
+    private readonly child: ChildProcess,
+  ) {
+    let rest = '';
+    child.stdout?.on('data', (data: Buffer) => {
+      const text = rest + data.toString();
+      const counts = [...text.matchAll(/mesg=(\d+)\s/g)];
+      rest = text.slice(-80);
+      const last = counts.at(-1);
+      if (last) this.#count = Math.max(this.#count, Number(last[1]));
+      if (this.#waiting && this.#count >= this.#waiting.count) this.#waiting.done();
+    });
+  }
+
+  static async start(program: string): Promise<Sink> {
+    const port = await freePort();
+    // It takes root's rights for a port below 1024 only, and wants to be told whom to be instead.
+    const user = process.getuid?.() === 0 ? ['-u', 'nobody'] : [];
+    const child = spawn(program, [...user, '-c', `127.0.0.1:${port}`, '1000'], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    await listening(port);
+    return new Sink(port, child);
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Resolves when so many messages have arrived since the start. */
+  async reach(count: number, timeout: number): Promise<void> {
+    if (this.#count >= count) return;
+    await new Promise<void>((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.#waiting = undefined;
+        reject(new Error(`only ${this.#count} of ${count} messages arrived within ${timeout / 1000} s`));
+      }, timeout);
+      this.#waiting = {
+        count,
+        done: () => {
+          clearTimeout(timer);
+          this.#waiting = undefined;
+          resolve();
+        },
+      };
+    });
+  }
+
+  stop(): void {
+    this.child.kill();
+  }
+}
+
+export interface Load {
+  readonly messages: number;
+  readonly size: number;
+  readonly sessions: number;
+  /** One session for many messages, else a new connection for each. */
+  readonly kept: boolean;
+}
+
+/** Sends a load with Postfix's `smtp-source`; resolves when every message was answered 250. */
+export async function send(program: string, port: number, { messages, size, sessions, kept }: Load): Promise<void> {
+  const args = ['-l', String(size), '-m', String(messages), '-s', String(sessions), '-f', 'a@bench.example'];
+  const child = spawn(
+    program,
+    [...(kept ? ['-d'] : []), ...args, '-t', 'b@bench.example', '-M', 'source.bench.example', `127.0.0.1:${port}`],
+    { stdio: ['ignore', 'inherit', 'inherit'] },
+  );
+  const code = await new Promise((resolve, reject) => child.once('exit', resolve).once('error', reject));
+  if (code !== 0) throw new Error(`smtp-source ended with code ${code}`);
+}

@@ -1,0 +1,56 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdirSync, openSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { freePort } from '@waypost/testkit';
+import { listening } from '../peers.js';
+import type { Target } from './target.js';
+
+const MAIN = resolve(import.meta.dirname, '../../../services/waypost/dist/main.js');
+
+/** How the services are spread over processes: `one` is what `waypost up` does. */
+export const LAYOUTS = { one: [['all']], split: [['ingress'], ['policy', 'api', 'events'], ['delivery']] } as const;
+export type Layout = keyof typeof LAYOUTS;
+
+/** Starts Waypost as a user would on one machine: its own Redis, `appendfsync always`, no log line a message. */
+export async function startWaypost(dir: string, sinkPort: number, layout: Layout): Promise<Target> {
+  mkdirSync(dir, { recursive: true });
+  const [port, redisPort] = [await freePort(), await freePort()];
+  const processes = LAYOUTS[layout];
+  const children: ChildProcess[] = [];
+  for (const [at, services] of processes.entries()) {
+    const file = join(dir, `waypost-${at}.json`);
+    writeFileSync(
+      file,
+      JSON.stringify({
+        server: { hostname: 'waypost.bench.example' },
+        redis:
+          at === 0
+            ? { embedded: { dir: join(dir, 'redis'), port: redisPort } }
+            : { url: `redis://127.0.0.1:${redisPort}` },
+        spool: { dir: join(dir, 'spool') },
+        listeners: [{ name: 'trusted', kind: 'relay', port, tls: 'none', allow: ['127.0.0.0/8'] }],
+        http: { port: await freePort() },
+        api: { port: await freePort() },
+        routes: [{ match: '*', to: `smtp://127.0.0.1:${sinkPort}`, tls: 'none' }],
+        telemetry: { metrics_port: await freePort(), log_level: 'warn' },
+      }),
+    );
+    const log = openSync(join(dir, `waypost-${at}.log`), 'a');
+    children.push(
+      spawn(process.execPath, [MAIN, 'run', ...services, '--config', file], { stdio: ['ignore', log, log] }),
+    );
+    await listening(at === 0 ? redisPort : port);
+  }
+  await listening(port);
+  return {
+    name: layout === 'one' ? 'Waypost' : `Waypost (${processes.length} processes)`,
+    port,
+    pids: children.map(({ pid }) => pid ?? 0),
+    stop: async () => {
+      for (const child of children.reverse()) {
+        const gone = new Promise((done) => child.once('exit', done));
+        if (child.exitCode === null && child.kill('SIGTERM')) await gone;
+      }
+    },
+  };
+}
