@@ -188,8 +188,10 @@ export class PolicyConsumer {
 
   #ended(): void {
     this.#active -= 1;
-    for (const partition of this.#starved) {
-      this.#starved.delete(partition);
+    // A copy: those that find no place again are put back while this runs.
+    const starved = [...this.#starved];
+    this.#starved.clear();
+    for (const partition of starved) {
       this.#backlog.add(partition);
       this.#wake(partition);
     }

@@ -1,4 +1,5 @@
 export * from './client/client.js';
 export * from './server/certificates.js';
+export type { SessionLimits } from './server/connection.js';
 export * from './server/proxy-protocol.js';
 export * from './server/server.js';

@@ -1,6 +1,6 @@
 import { ConfigSource } from '@waypost/config';
 import { runServices } from '@waypost/runtime';
-import { type Composition, compose, type ServiceName } from './compose.js';
+import { type Composition, compose, SERVICES, type ServiceName } from './compose.js';
 import { EmbeddedRedis } from './embedded-redis.js';
 
 export interface RunOptions {
@@ -35,7 +35,9 @@ export async function run(options: RunOptions): Promise<number> {
     composition?.runtime.log.error({ code }, 'Redis died and is started again');
   });
   try {
-    composition = await compose({ source, services: options.services, alone: redis !== undefined });
+    // Other processes may share an embedded Redis where this one does not hold every service.
+    const alone = redis !== undefined && SERVICES.every((name) => options.services.includes(name));
+    composition = await compose({ source, services: options.services, alone });
     const { runtime, health, services } = composition;
     const started = composition;
     source.watch();

@@ -168,7 +168,7 @@ function housekeeping(subject: () => Subject): void {
 
   it('lists what was stored before a time, once each', async () => {
     const { blobs } = subject();
-    const ids = Array.from({ length: 12 }, () => randomUUID());
+    const ids: string[] = Array.from({ length: 12 }, () => randomUUID());
     for (const id of ids) await blobs.put(id, chunked(Buffer.from('x')));
     const all = await listed(blobs, Date.now() + HOUR);
     expect(all.filter((id) => ids.includes(id)).sort()).toEqual([...ids].sort());

@@ -1,7 +1,28 @@
 import type { Socket } from 'node:net';
+import type { Networks } from '@waypost/config';
 import { SMTPConnection } from 'smtp-server/lib/smtp-connection.js';
 import { SMTPStream } from 'smtp-server/lib/smtp-stream.js';
-import type { WaypostSmtpServer } from './server.js';
+
+/** What one session may do. Times in ms. */
+export interface SessionLimits {
+  readonly connections: number;
+  readonly commands: number;
+  readonly errors: number;
+  readonly transactions: number;
+  /** From MAIL to the reply to the final dot. */
+  readonly transactionTime: number;
+  /** Wait before the banner to catch early talkers; 0 is none. */
+  readonly bannerDelay: number;
+  /** Command lines must end in CRLF. */
+  readonly strictCommands: boolean;
+}
+
+/** What a connection asks of its server. */
+export interface ConnectionHost {
+  readonly limits: SessionLimits;
+  /** Networks that may use XCLIENT. */
+  readonly xclient: Networks;
+}
 
 const MAIL_PARAMS = new Set(['SIZE', 'BODY', 'SMTPUTF8', 'REQUIRETLS', 'RET', 'ENVID', 'AUTH']);
 const RCPT_PARAMS = new Set(['NOTIFY', 'ORCPT']);
@@ -36,8 +57,12 @@ export class WaypostConnection extends SMTPConnection {
   #errors = 0;
   #transactionTimer: NodeJS.Timeout | undefined;
 
-  private get limits() {
-    return (this._server as WaypostSmtpServer).limits;
+  private get host(): ConnectionHost {
+    return this._server as unknown as ConnectionHost;
+  }
+
+  private get limits(): SessionLimits {
+    return this.host.limits;
   }
 
   /** Upstream always waits 100 ms for early talkers; here the wait is a setting, and none is none. */
@@ -84,7 +109,7 @@ export class WaypostConnection extends SMTPConnection {
   /** XCLIENT by network; upstream compares single addresses. */
   override _proxyCommandAllowed(command: string, option: 'useXClient' | 'useXForward'): boolean {
     if (option !== 'useXClient' || this._xClient.has('ADDR')) return false;
-    return (this._server as WaypostSmtpServer).xclient.has(this._originalRemoteAddress) && this._isSupported(command);
+    return this.host.xclient.has(this._originalRemoteAddress) && this._isSupported(command);
   }
 
   /** Upstream takes parameters it does not know (RFC 5321 §4.1.1.11 wants 555). */

@@ -1,22 +1,8 @@
 import type { Socket } from 'node:net';
 import type { Networks } from '@waypost/config';
 import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
-import { WaypostConnection } from './connection.js';
+import { type ConnectionHost, type SessionLimits, WaypostConnection } from './connection.js';
 import { readProxyHeader } from './proxy-protocol.js';
-
-/** What one session may do. Times in ms. */
-export interface SessionLimits {
-  readonly connections: number;
-  readonly commands: number;
-  readonly errors: number;
-  readonly transactions: number;
-  /** From MAIL to the reply to the final dot. */
-  readonly transactionTime: number;
-  /** Wait before the banner to catch early talkers; 0 is none. */
-  readonly bannerDelay: number;
-  /** Command lines must end in CRLF. */
-  readonly strictCommands: boolean;
-}
 
 export interface WaypostSmtpOptions {
   readonly smtp: SMTPServerOptions;
@@ -31,7 +17,7 @@ const PROXY_TIMEOUT = 5000;
 let serial = 0;
 
 /** smtp-server with our connections, and PROXY protocol version 2 and networks beside what it has. */
-export class WaypostSmtpServer extends SMTPServer {
+export class WaypostSmtpServer extends SMTPServer implements ConnectionHost {
   readonly limits: SessionLimits;
   readonly xclient: Networks;
   readonly #proxies: Networks;

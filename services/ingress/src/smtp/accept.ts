@@ -1,34 +1,12 @@
 import { once } from 'node:events';
 import type { Readable } from 'node:stream';
-import {
-  type Envelope,
-  LineEndNormaliser,
-  LineEndScanner,
-  type MessageMeta,
-  type Origin,
-  SmtpError,
-} from '@waypost/mail';
+import { LineEndNormaliser, LineEndScanner, type MessageMeta, SmtpError } from '@waypost/mail';
 import type { Runtime } from '@waypost/runtime';
 import { type Draft, type Spool, SpoolFullError } from '@waypost/spool';
 import { type Committer, newMessageId } from '@waypost/store';
 import type { InFlight } from '../in-flight.js';
-import { type HeaderFacts, HeaderRefusal, prepareHeader } from './header.js';
-
-/** What a session hands over at DATA. */
-export interface Incoming {
-  readonly envelope: Envelope;
-  readonly origin: Origin;
-  /** Octets of the message, terminator excluded; `sizeExceeded` once it is over the limit. */
-  readonly stream: Readable & { readonly sizeExceeded: boolean };
-}
-
-export interface AcceptSettings {
-  readonly hostname: string;
-  readonly inlineMax: number;
-  readonly headerSize: number;
-  readonly receivedLimit: number;
-  readonly bareNewlines: 'reject' | 'normalise';
-}
+import { type HeaderFacts, prepareHeader } from './header.js';
+import type { AcceptSettings, Incoming } from './incoming.js';
 
 export interface AcceptDeps {
   readonly runtime: Runtime;
@@ -179,7 +157,6 @@ function describe(
 
 function toSmtpError(error: unknown): SmtpError {
   if (error instanceof SmtpError) return error;
-  if (error instanceof HeaderRefusal) return new SmtpError(error.code, error.enhanced, error.message);
   if (error instanceof SpoolFullError)
     return new SmtpError(452, '4.3.1', 'Insufficient system storage, try again later', { cause: error });
   return new SmtpError(451, '4.3.0', 'Message could not be taken, try again later', { cause: error });

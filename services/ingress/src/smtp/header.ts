@@ -1,6 +1,14 @@
-import { type FieldSpan, fieldValue, formatDate, headerEnd, headerFields, receivedField } from '@waypost/mail';
+import {
+  type FieldSpan,
+  fieldValue,
+  formatDate,
+  headerEnd,
+  headerFields,
+  receivedField,
+  SmtpError,
+} from '@waypost/mail';
 import { parseTraceparent } from '@waypost/runtime';
-import type { AcceptSettings, Incoming } from './accept.js';
+import type { AcceptSettings, Incoming } from './incoming.js';
 
 /** What the header section told, and what becomes of the message's beginning. */
 export interface HeaderFacts {
@@ -15,17 +23,6 @@ export interface HeaderFacts {
   readonly traceparent?: string | undefined;
 }
 
-/** The header section itself is reason to refuse the message. */
-export class HeaderRefusal extends Error {
-  constructor(
-    readonly code: number,
-    readonly enhanced: string,
-    text: string,
-  ) {
-    super(text);
-  }
-}
-
 export interface HeaderInput {
   readonly id: string;
   readonly started: number;
@@ -37,14 +34,14 @@ const DISPLAYED = 998;
 
 /**
  * Reads the header section once: counts hops, finds loops, removes Bcc and adds Date and Message-ID on submission.
- * @throws HeaderRefusal
+ * @throws SmtpError
  */
 export function prepareHeader(head: Buffer, whole: boolean, input: HeaderInput): HeaderFacts {
   const { settings, incoming, id, started } = input;
   const found = headerEnd(head);
   const end = found < 0 ? head.length : found;
   if (end > settings.headerSize || (found < 0 && !whole && head.length > settings.headerSize)) {
-    throw new HeaderRefusal(552, '5.3.4', `Header section is larger than ${settings.headerSize} octets`);
+    throw new SmtpError(552, '5.3.4', `Header section is larger than ${settings.headerSize} octets`);
   }
   const fields = headerFields(head, end);
   const first = (name: string) => {
@@ -81,15 +78,15 @@ export function prepareHeader(head: Buffer, whole: boolean, input: HeaderInput):
 /** Blind copies go by the envelope alone (RFC 5322 §3.6.3). */
 const REMOVED = new Set(['bcc', 'resent-bcc']);
 
-/** @returns how many hops there were. @throws HeaderRefusal for a loop (RFC 5321 §6.3). */
+/** @returns how many hops there were. @throws SmtpError for a loop (RFC 5321 §6.3). */
 function checkLoop(head: Buffer, fields: readonly FieldSpan[], settings: AcceptSettings): number {
   const received = fields.filter((field) => field.name === 'received');
   if (received.length >= settings.receivedLimit) {
-    throw new HeaderRefusal(554, '5.4.6', `Routing loop: the message has ${received.length} Received fields`);
+    throw new SmtpError(554, '5.4.6', `Routing loop: the message has ${received.length} Received fields`);
   }
   const ours = `by ${settings.hostname} (Waypost)`;
   const times = received.filter((field) => fieldValue(head, field).includes(ours)).length;
-  if (times >= OWN_PASSES) throw new HeaderRefusal(554, '5.4.6', `Routing loop: the message was here ${times} times`);
+  if (times >= OWN_PASSES) throw new SmtpError(554, '5.4.6', `Routing loop: the message was here ${times} times`);
   return received.length;
 }
 
