@@ -1,8 +1,9 @@
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, release } from 'node:os';
 import { join, resolve } from 'node:path';
+import { find } from '@waypost/testkit';
 import { Command } from 'commander';
-import { find, type Load, Sink } from './peers.js';
+import { type Load, Sink } from './peers.js';
 import { type Case, table } from './report.js';
 import { measure, medianRound, type Round } from './round.js';
 import { startPostfix } from './targets/postfix.js';
@@ -54,6 +55,12 @@ async function main(): Promise<number> {
   // Postfix's own user must be able to pass through.
   chmodSync(dir, 0o711);
   const stops: (() => Promise<void> | void)[] = [];
+  const stopAll = async () => {
+    for (const stop of stops.splice(0).reverse()) await stop();
+    rmSync(dir, { recursive: true, force: true });
+  };
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.once(signal, () => void stopAll().then(() => process.exit(1)));
   try {
     const targets = await startTargets(options, sinkProgram, dir, stops);
     const cases = await runCases(options, source, targets);
@@ -64,8 +71,7 @@ async function main(): Promise<number> {
     print(`\nWritten to ${file}`);
     return 0;
   } finally {
-    for (const stop of stops.reverse()) await stop();
-    rmSync(dir, { recursive: true, force: true });
+    await stopAll();
   }
 }
 

@@ -1,29 +1,15 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { connect } from 'node:net';
-import { delimiter, join } from 'node:path';
-import { freePort } from '@waypost/testkit';
-
-const PLACES = ['/usr/sbin', '/usr/bin', '/usr/local/sbin', '/usr/local/bin', '/usr/libexec/postfix'];
-
-/** @returns the path of a program, undefined where it is not installed. */
-export function find(program: string): string | undefined {
-  const folders = [...(process.env.PATH ?? '').split(delimiter), ...PLACES];
-  return folders.map((folder) => join(folder, program)).find((path) => existsSync(path));
-}
+import { freePort, waitFor } from '@waypost/testkit';
 
 /** Waits until something listens on a loopback port. */
-export async function listening(port: number, timeout = 30_000): Promise<void> {
-  const until = Date.now() + timeout;
-  while (Date.now() < until) {
-    const open = await new Promise<boolean>((resolve) => {
+export async function listening(port: number): Promise<void> {
+  const open = () =>
+    new Promise<boolean>((resolve) => {
       const socket = connect(port, '127.0.0.1', () => resolve(true)).once('error', () => resolve(false));
       socket.once('connect', () => socket.destroy());
     });
-    if (open) return;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  throw new Error(`nothing listens on 127.0.0.1:${port} after ${timeout} ms`);
+  await waitFor(`a listener on 127.0.0.1:${port}`, open);
 }
 
 /** Postfix's `smtp-sink`: takes mail and counts it. */

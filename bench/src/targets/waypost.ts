@@ -7,6 +7,9 @@ import type { Target } from './target.js';
 
 const MAIN = resolve(import.meta.dirname, '../../../services/waypost/dist/main.js');
 
+/** As the launcher and the image start it. */
+const NODE_FLAGS = ['--max-semi-space-size=16'];
+
 /** How the services are spread over processes: `one` is what `waypost up` does. */
 export const LAYOUTS = { one: [['all']], split: [['ingress'], ['policy', 'api', 'events'], ['delivery']] } as const;
 export type Layout = keyof typeof LAYOUTS;
@@ -37,7 +40,9 @@ export async function startWaypost(dir: string, sinkPort: number, layout: Layout
     );
     const log = openSync(join(dir, `waypost-${at}.log`), 'a');
     children.push(
-      spawn(process.execPath, [MAIN, 'run', ...services, '--config', file], { stdio: ['ignore', log, log] }),
+      spawn(process.execPath, [...NODE_FLAGS, MAIN, 'run', ...services, '--config', file], {
+        stdio: ['ignore', log, log],
+      }),
     );
     await listening(at === 0 ? redisPort : port);
   }

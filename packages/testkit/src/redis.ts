@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { freePort } from './ports.js';
 
 /** A real redis-server of a test's own: free port, temporary folder, AOF with `appendfsync always`, `noeviction`. */
 export interface TestRedis {
@@ -14,16 +15,6 @@ export interface TestRedis {
   /** Starts it again on the same port with the same data. */
   restart(): Promise<void>;
   stop(): Promise<void>;
-}
-
-/** @returns a port on loopback that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }
 
 const ping = (port: number) =>

@@ -32,7 +32,7 @@ export class Emails {
 
   readonly batch = (request: Request, response: Response) => {
     const permissive = request.get('x-batch-validation') === 'permissive';
-    const items = Array.isArray(request.body) ? request.body.length : 0;
+    const items = Array.isArray(request.body) ? Math.min(request.body.length, 100) : 0;
     return this.#once(request, response, items, async (ids) => {
       if (!permissive) return this.#strictBatch(request, response, ids);
       return this.#permissiveBatch(request, response, ids);
