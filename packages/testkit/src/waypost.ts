@@ -53,7 +53,7 @@ export async function startWaypost(options: WaypostOptions): Promise<WaypostProc
   const own = mkdtempSync(join(tmpdir(), 'waypost-'));
   const dir = options.dir ?? own;
   const [http, api, metrics] = [await freePort(), await freePort(), await freePort()];
-  const listeners: { name: string; port: number }[] = [];
+  const listeners: (Settings & { name: string; port: number })[] = [];
   for (const listener of options.listeners ?? []) {
     listeners.push({ tls: 'none', kind: 'relay', allow: ['127.0.0.0/8'], port: await freePort(), ...listener });
   }
