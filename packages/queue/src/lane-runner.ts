@@ -1,9 +1,9 @@
 import type { LaneJob } from '@waypost/mail';
-import type { Command, RedisHandle } from '@waypost/redis';
+import { type Command, type RedisHandle, RedisUncertainError } from '@waypost/redis';
 import { type BullQueue, JobLostError, parseTaken, type Taken, type TakenJob } from './bull.js';
 import type { HeldJobs } from './held-jobs.js';
 import { LaneLeases } from './lane-leases.js';
-import { LOCK_DURATION, laneQueue } from './lane-queue.js';
+import { LOCK_DURATION, laneQueue, wakeLane } from './lane-queue.js';
 import { LANES_DUE } from './names.js';
 import { execUntilDone, isRedisTrouble } from './persist.js';
 import type { LaneHandler, LaneLedger, LaneSession, Settlement } from './port.js';
@@ -125,7 +125,11 @@ export class LaneRunner {
   /** @param seen notes the wakes that the answer can know of. */
   async #take(seen: { wakes: number }): Promise<Taken> {
     seen.wakes = this.#wakes;
-    const [reply] = await this.options.redis.group.exec([this.#queue.take(this.options.replica)]);
+    const { redis, replica } = this.options;
+    const [reply] = await redis.group.exec([this.#queue.take(replica)]).catch((error: Error) => {
+      this.#suspect(error);
+      throw error;
+    });
     return parseTaken(reply);
   }
 
@@ -153,7 +157,10 @@ export class LaneRunner {
       const next = session.alive && this.options.running();
       const commands = [...ledger.settle(job, settlement), this.#finish(taken.id, settlement, next)];
       seen.wakes = this.#wakes;
-      const onRetry = (error: Error) => this.options.onError?.(error, `recording the outcome of message ${job.id}`);
+      const onRetry = (error: Error) => {
+        this.#suspect(error);
+        this.options.onError?.(error, `recording the outcome of message ${job.id}`);
+      };
       const replies = await execUntilDone(redis.group, commands, { signal, onRetry });
       ledger.recorded(job, replies);
       return parseTaken(replies.at(-1));
@@ -164,6 +171,12 @@ export class LaneRunner {
     } finally {
       held.delete(this.#queue, taken.id);
     }
+  }
+
+  /** The answer may have named a job that is ours now. */
+  #suspect(error: Error): void {
+    if (!(error instanceof RedisUncertainError)) return;
+    this.options.held.suspect(this.#queue, () => wakeLane(this.lane, Date.now(), 1));
   }
 
   async #attempt(session: LaneSession, job: LaneJob, taken: TakenJob): Promise<Settlement> {

@@ -34,7 +34,7 @@ export class LaneScheduler {
   #lookAgain = false;
 
   constructor(private readonly options: LaneSchedulerOptions) {
-    this.#held = new HeldJobs(options.redis.group, options.replica);
+    this.#held = new HeldJobs({ ...options, group: options.redis.group });
   }
 
   async start(): Promise<void> {

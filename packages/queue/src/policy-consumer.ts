@@ -1,4 +1,4 @@
-import type { Command, RedisHandle } from '@waypost/redis';
+import { type Command, type RedisHandle, RedisUncertainError } from '@waypost/redis';
 import { type BullQueue, JobLostError, parseTaken, type Taken, type TakenJob } from './bull.js';
 import { HeldJobs } from './held-jobs.js';
 import { WAKE_POLICY } from './names.js';
@@ -42,7 +42,7 @@ export class PolicyConsumer {
   #idle: (() => void) | undefined;
 
   constructor(private readonly options: PolicyConsumerOptions) {
-    this.#held = new HeldJobs(options.redis.group, options.replica);
+    this.#held = new HeldJobs({ ...options, group: options.redis.group });
     this.#wakes = options.queue.partitions.map(() => 0);
     this.#serving = options.queue.partitions.map(() => false);
   }
@@ -123,7 +123,7 @@ export class PolicyConsumer {
         }
         const wakes = this.#wakes[partition];
         this.#active += 1;
-        const taken = await this.#take(queue).finally(() => this.#ended());
+        const taken = await this.#take(partition, queue).finally(() => this.#ended());
         if (taken.job) void this.#work(partition, taken.job);
         if (taken.nextAt !== undefined) this.#wakeAt(partition, taken.nextAt);
         if (!taken.job) this.#backlog.delete(partition);
@@ -135,9 +135,19 @@ export class PolicyConsumer {
     this.#serving[partition] = false;
   }
 
-  async #take(queue: BullQueue): Promise<Taken> {
-    const [reply] = await this.options.redis.group.exec([queue.take(this.options.replica)]);
+  async #take(partition: number, queue: BullQueue): Promise<Taken> {
+    const { redis, replica } = this.options;
+    const [reply] = await redis.group.exec([queue.take(replica)]).catch((error: Error) => {
+      this.#suspect(partition, queue, error);
+      throw error;
+    });
     return parseTaken(reply);
+  }
+
+  /** The answer may have named a job that is ours now. */
+  #suspect(partition: number, queue: BullQueue, error: Error): void {
+    if (!(error instanceof RedisUncertainError)) return;
+    this.#held.suspect(queue, () => [{ name: 'publish', args: [WAKE_POLICY, `${partition} 0`] }]);
   }
 
   /** Works on a job and on those that its completion brings along. */
@@ -146,7 +156,7 @@ export class PolicyConsumer {
     this.#active += 1;
     try {
       for (let job: TakenJob | undefined = first; job; ) {
-        const taken: Taken = await this.#handle(queue, job);
+        const taken: Taken = await this.#handle(partition, queue, job);
         if (taken.nextAt !== undefined) this.#wakeAt(partition, taken.nextAt);
         job = taken.job;
       }
@@ -157,14 +167,17 @@ export class PolicyConsumer {
     }
   }
 
-  async #handle(queue: BullQueue, taken: TakenJob): Promise<Taken> {
+  async #handle(partition: number, queue: BullQueue, taken: TakenJob): Promise<Taken> {
     const { redis } = this.options;
     this.#held.add(queue, taken.id);
     try {
       const finish = await this.#evaluate(queue, taken);
       const replies = await execUntilDone(redis.group, finish, {
         signal: this.#abort.signal,
-        onRetry: (error) => this.options.onError?.(error, 'recording verdicts'),
+        onRetry: (error) => {
+          this.#suspect(partition, queue, error);
+          this.options.onError?.(error, 'recording verdicts');
+        },
       });
       return parseTaken(replies.at(-1));
     } catch (error) {

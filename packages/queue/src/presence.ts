@@ -1,5 +1,5 @@
 import type { Executor } from '@waypost/redis';
-import type { BullQueue } from './bull.js';
+import { giveBack } from './give-back.js';
 import { laneQueue, wakeLane } from './lane-queue.js';
 import { LANES_DUE, leaseKey, REPLICAS, WAKE_POLICY } from './names.js';
 import type { PolicyQueue } from './policy-queue.js';
@@ -18,7 +18,6 @@ export interface PresenceOptions {
 
 /** Silent for this long, a replica counts as dead, ms; four heartbeats. */
 const SILENCE = 20_000;
-const ACTIVE_READ = 10_000;
 
 /** Says that this replica lives, and gives back the jobs and leases of replicas that died. */
 export class Presence {
@@ -51,37 +50,21 @@ export class Presence {
 
   async #reap(dead: string): Promise<void> {
     const { executor, policy, onReaped } = this.options;
+    const isTheirs = (_id: string, owner: string | null) => owner === dead || owner === null;
     let jobs = 0;
     for (const [index, queue] of policy.partitions.entries()) {
-      const given = await this.#giveBack(queue, dead);
+      const given = await giveBack(executor, queue, isTheirs);
       jobs += given;
       if (given > 0) await executor.exec([{ name: 'publish', args: [WAKE_POLICY, `${index} 0`] }]);
     }
     const [lanes] = (await executor.exec([{ name: 'zrange', args: [LANES_DUE, 0, -1] }])) as [string[]];
     for (const lane of lanes) {
       await this.#freeLeases(lane, dead);
-      const given = await this.#giveBack(laneQueue(lane), dead);
+      const given = await giveBack(executor, laneQueue(lane), isTheirs);
       jobs += given;
       await executor.exec(wakeLane(lane, Date.now(), given));
     }
     onReaped?.(dead, jobs);
-  }
-
-  /** Removes the dead one's locks and lets BullMQ move the jobs back to waiting. */
-  async #giveBack(queue: BullQueue, dead: string): Promise<number> {
-    const { executor } = this.options;
-    const [active] = (await executor.exec([{ name: 'lrange', args: [queue.key('active'), 0, ACTIVE_READ] }])) as [
-      string[],
-    ];
-    if (active.length === 0) return 0;
-    const owners = (await executor.exec(active.map((id) => queue.owner(id)))) as (string | null)[];
-    const lost = active.filter((_, at) => owners[at] === dead || owners[at] === null);
-    if (lost.length === 0) return 0;
-    const unlock = lost.map((id) => ({ name: 'del', args: [`${queue.jobKey(id)}:lock`] }));
-    // The first pass marks jobs without a lock, the second moves those still without.
-    await executor.exec([...unlock, queue.recoverStalled()]);
-    await executor.exec([{ name: 'del', args: [queue.key('stalled-check')] }, queue.recoverStalled()]);
-    return lost.length;
   }
 
   async #freeLeases(lane: string, dead: string): Promise<void> {
