@@ -25,6 +25,8 @@ const EVENTS_KEPT = 32;
 /** Defines BullMQ's scripts on the connection that commands will run on. */
 export async function loadBullScripts(client: Redis): Promise<void> {
   const connection = new RedisConnection(client, { shared: true, blocking: false, skipVersionCheck: true });
+  // It says again what the client has said already, and unheard it would end the process.
+  connection.on('error', () => undefined);
   await connection.client;
 }
 

@@ -23,8 +23,9 @@ export interface LaneRunnerOptions {
   readonly onError?: (error: Error, context: string) => void;
 }
 
-/** An internal failure puts a job off by this, ms. */
+/** An internal failure puts a job off by this, ms; one of Redis by less, as it ends for all jobs at once. */
 const INTERNAL_RETRY = 30_000;
+const REDIS_RETRY = 1_000;
 
 /** One lane's sessions in this process. */
 export class LaneRunner {
@@ -157,9 +158,11 @@ export class LaneRunner {
       const next = session.alive && this.options.running();
       const commands = [...ledger.settle(job, settlement), this.#finish(taken.id, settlement, next)];
       seen.wakes = this.#wakes;
+      let told = false;
       const onRetry = (error: Error) => {
         this.#suspect(error);
-        this.options.onError?.(error, `recording the outcome of message ${job.id}`);
+        if (!told) this.options.onError?.(error, `recording the outcome of message ${job.id}`);
+        told = true;
       };
       const replies = await execUntilDone(redis.group, commands, { signal, onRetry });
       ledger.recorded(job, replies);
@@ -188,6 +191,8 @@ export class LaneRunner {
     try {
       return await session.attempt(job, { attempt: taken.attempt, signal, fence });
     } catch (error) {
+      // Nothing was sent: the fence could not be asked. The record of that waits for Redis anyway.
+      if (isRedisTrouble(error)) return { outcomes: [], events: [], retryAt: Date.now() + REDIS_RETRY };
       this.options.onError?.(error as Error, `attempting message ${job.id} in lane ${this.lane}`);
       return { outcomes: [], events: [], retryAt: Date.now() + INTERNAL_RETRY };
     }

@@ -59,11 +59,11 @@ function createClient(config: RedisConfig, name: string): Redis {
     connectionName: name,
     // Redis away: fail at once, so that ingress can answer 451 instead of holding the client.
     enableOfflineQueue: false,
-    maxRetriesPerRequest: 1,
     autoResendUnfulfilledCommands: false,
+    // With more, ioredis forgets commands under way when the first reconnect succeeds: neither sent again nor rejected.
+    maxRetriesPerRequest: 0,
     retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 5), 1000),
     enableReadyCheck: true,
-
     ...(config.username ? { username: config.username } : {}),
     ...(config.password ? { password: config.password } : {}),
   };

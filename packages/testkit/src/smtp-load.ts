@@ -3,6 +3,8 @@ import { SmtpDialog } from './smtp-dialog.js';
 export interface LoadOptions {
   readonly port: number;
   readonly messages: number;
+  /** The first message's number, 0 where left out. */
+  readonly first?: number;
   readonly sessions: number;
   /** Octets of the body beside its header section. */
   readonly size?: number;
@@ -14,7 +16,7 @@ export interface LoadOptions {
 
 /** What a load came to. */
 export interface LoadResult {
-  /** Messages answered 250; each carries `X-Number: n`, from 0. */
+  /** Messages answered 250; each carries `X-Number: n`, counted from `first`. */
   readonly accepted: number;
   /** Times a message was sent again because its answer was missing or temporary. */
   readonly repeated: number;
@@ -25,9 +27,9 @@ export interface LoadResult {
  * is lost. So each message was accepted once, and perhaps once more unheard.
  */
 export async function sendLoad(options: LoadOptions): Promise<LoadResult> {
-  const { messages, sessions, size = 2000, timeout = 120_000 } = options;
+  const { messages, first = 0, sessions, size = 2000, timeout = 120_000 } = options;
   const until = Date.now() + timeout;
-  const waiting = Array.from({ length: messages }, (_, number) => number);
+  const waiting = Array.from({ length: messages }, (_, at) => first + at);
   const filler = `${'x'.repeat(70)}\r\n`.repeat(Math.ceil(size / 72));
   let accepted = 0;
   let repeated = 0;
