@@ -24,6 +24,8 @@ export interface PolicyConsumerOptions {
 
 /** Missed wake-ups are found by this sweep, ms. */
 const SWEEP = 15_000;
+/** How soon a job is tried again that Redis kept from being judged, ms. */
+const REDIS_RETRY = 1_000;
 
 /** Takes jobs from the policy partitions, woken by publish. */
 export class PolicyConsumer {
@@ -195,7 +197,9 @@ export class PolicyConsumer {
       return [...commands, queue.complete(taken.id, replica, this.#running)];
     } catch (error) {
       this.options.onError?.(error as Error, `evaluating policy job ${taken.id}`);
-      return [queue.delay(taken.id, replica, Date.now() + retry, this.#running)];
+      // Trouble with Redis ends for all jobs at once, and what is recorded here waits for that anyway.
+      const pause = isRedisTrouble(error) ? Math.min(REDIS_RETRY, retry) : retry;
+      return [queue.delay(taken.id, replica, Date.now() + pause, this.#running)];
     }
   }
 
