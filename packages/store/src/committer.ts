@@ -17,6 +17,13 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
+export interface CommitterHooks {
+  /** After each transaction: messages in it and how long it took. */
+  readonly onCommit?: (messages: number, milliseconds: number) => void;
+  /** For each message once it is durable. */
+  readonly onReception?: (event: MessageEvent) => void;
+}
+
 /** Messages in one policy job; more arrivals make several jobs of the same transaction. */
 const MESSAGES_PER_JOB = 32;
 
@@ -31,7 +38,7 @@ export class Committer {
   constructor(
     private readonly executor: Executor,
     private readonly policy: PolicyQueue,
-    private readonly onCommit?: (messages: number, milliseconds: number) => void,
+    private readonly hooks: CommitterHooks = {},
   ) {}
 
   /**
@@ -85,7 +92,8 @@ export class Committer {
     const arrivals = group.flatMap((waiting) => waiting.arrivals);
     try {
       await this.executor.exec(this.commands(arrivals));
-      this.onCommit?.(arrivals.length, performance.now() - started);
+      this.hooks.onCommit?.(arrivals.length, performance.now() - started);
+      if (this.hooks.onReception) for (const { meta } of arrivals) this.hooks.onReception(reception(meta));
       for (const waiting of group) waiting.resolve();
     } catch (error) {
       const refusal = toRefusal(error);
@@ -95,8 +103,9 @@ export class Committer {
 }
 
 function reception(meta: MessageMeta): MessageEvent {
-  const { id, receivedAt: at, origin, traceparent } = meta;
-  const detail = `${origin.protocol} from ${origin.remoteAddress ?? 'here'}`;
+  const { id, receivedAt: at, origin, traceparent, body, envelope } = meta;
+  const from = `${origin.protocol} from ${origin.remoteAddress ?? 'here'}`;
+  const detail = `${from}, ${body.size} octets, recipients: ${envelope.recipients.length}`;
   return { type: 'Reception', id, at, detail, ...(traceparent ? { traceparent } : {}) };
 }
 

@@ -82,7 +82,9 @@ export class PolicyWorker {
     }
     const jobs = routeMessage({ ...meta, traceparent }, evaluation.open, this.deps.config().routes, evaluation.prepend);
     const lanes = [...new Set(jobs.map(({ job }) => job.lane))];
-    events.push({ type: 'Queued', id: meta.id, at: now, detail: lanes.join(' '), traceparent });
+    const queued: MessageEvent = { type: 'Queued', id: meta.id, at: now, detail: lanes.join(' '), traceparent };
+    events.push(queued);
+    this.deps.runtime.log.event(queued);
     return [
       ...addToLanes(jobs),
       ...this.deps.store.transition({ id: meta.id, outcomes: refused, events, stage: 'routed' }),

@@ -119,9 +119,12 @@ async function createShared(config: () => Config, redis: RedisHandle, runtime: R
       .remove(id, ref)
       .catch((error: Error) => runtime.log.warn({ id, error: error.message }, 'a body could not be removed yet'));
   });
-  const committer = new Committer(group, queue, (messages, milliseconds) => {
-    runtime.metrics.commitMessages.observe(messages);
-    runtime.metrics.commitSeconds.observe(milliseconds / 1000);
+  const committer = new Committer(group, queue, {
+    onCommit: (messages, milliseconds) => {
+      runtime.metrics.commitMessages.observe(messages);
+      runtime.metrics.commitSeconds.observe(milliseconds / 1000);
+    },
+    onReception: (event) => runtime.log.event(event),
   });
   const keys = new KeyStore(group, () => config().keys);
   const pressure = new BackPressure(redis, config().redis.high_water);

@@ -10,7 +10,7 @@ import {
   SmtpError,
   withoutFields,
 } from '@waypost/mail';
-import { newTraceparent, type Runtime } from '@waypost/runtime';
+import type { Runtime, Span } from '@waypost/runtime';
 import { type Draft, type Spool, SpoolFullError } from '@waypost/spool';
 import { type Arrival, type Committer, newMessageId } from '@waypost/store';
 import type { Credential } from '../ports.js';
@@ -59,16 +59,30 @@ export async function submit(
   deps: SubmitDeps,
 ): Promise<void> {
   const arrivals: Arrival[] = [];
+  const spans: Span[] = [];
   try {
     for (const [index, submission] of submissions.entries()) {
-      arrivals.push(await prepare(submission, ids[index] as string, by, deps));
+      const id = ids[index] as string;
+      const span = startSpan(id, by, deps);
+      spans.push(span);
+      arrivals.push(await prepare(submission, id, { ...by, traceparent: span.traceparent }, deps));
     }
     await deps.committer.commitMany(arrivals);
+    for (const span of spans) span.end();
   } catch (error) {
+    for (const span of spans) span.end(error as Error);
     await Promise.all(arrivals.map(({ draft }) => deps.spool.discard(draft).catch(() => undefined)));
     throw toProblem(error, deps);
   }
   deps.runtime.metrics.messagesReceived.inc({ kind: 'http', protocol: 'HTTP' }, arrivals.length);
+}
+
+function startSpan(id: string, { traceparent }: Submitter, { runtime }: SubmitDeps): Span {
+  return runtime.tracer.start('receive', {
+    parent: traceparent,
+    kind: 'server',
+    attributes: { 'waypost.service': 'ingress', 'messaging.message.id': id },
+  });
 }
 
 async function prepare(
@@ -103,7 +117,7 @@ async function prepare(
     receivedAt: now,
     hops: 0,
     display: outgoing.display,
-    traceparent: by.traceparent ?? newTraceparent(),
+    ...(by.traceparent ? { traceparent: by.traceparent } : {}),
     ...(outgoing.scheduledAt === undefined ? {} : { scheduledAt: outgoing.scheduledAt }),
     ...described(source, id, hostname),
   };
