@@ -3,6 +3,7 @@ import { cpus, release } from 'node:os';
 import { join, resolve } from 'node:path';
 import { find } from '@waypost/testkit';
 import { Command } from 'commander';
+import { measureLarge } from './large.js';
 import { type Load, Sink } from './peers.js';
 import { type Case, table } from './report.js';
 import { measure, medianRound, type Round } from './round.js';
@@ -26,6 +27,7 @@ interface Options {
   readonly sessions: string;
   readonly layout: string;
   readonly postfix: boolean;
+  readonly large?: boolean;
 }
 
 const print = (text: string): void => {
@@ -42,6 +44,7 @@ async function main(): Promise<number> {
     .option('--sessions <n>', 'sessions side by side', '20')
     .option('--layout <layout>', `processes of Waypost: ${Object.keys(LAYOUTS).join(' or ')}`, 'one')
     .option('--no-postfix', 'Waypost alone')
+    .option('--large', 'instead: 200 messages of 25 MB at once, and what they do to memory and to another client')
     .parse();
   const options = program.opts<Options>();
   const source = find('smtp-source');
@@ -63,6 +66,12 @@ async function main(): Promise<number> {
     process.once(signal, () => void stopAll().then(() => process.exit(1)));
   try {
     const targets = await startTargets(options, sinkProgram, dir, stops);
+    if (options.large) {
+      for (const { target, sink } of targets) {
+        print(`${target.name}: ${JSON.stringify(await measureLarge(source, target, sink, 200, 26_214_400), null, 2)}`);
+      }
+      return 0;
+    }
     const cases = await runCases(options, source, targets);
     print(table(cases));
     const file = join(RESULTS, `${new Date().toISOString().replace(/[:.]/g, '-')}.json`);
