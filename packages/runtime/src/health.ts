@@ -15,7 +15,7 @@ export interface HealthOptions {
 export class HealthServer implements Service {
   readonly name = 'health';
   #server: Server | undefined;
-  #stopping = false;
+  #stage: 'starting' | 'running' | 'stopping' = 'starting';
 
   constructor(private readonly options: HealthOptions) {}
 
@@ -38,16 +38,21 @@ export class HealthServer implements Service {
 
   /** Why the process is not ready; empty when it is. */
   reasons(): string[] {
-    if (this.#stopping) return ['stopping'];
+    if (this.#stage !== 'running') return [this.#stage];
     return this.options.services().flatMap((service) => {
       const reason = service.ready();
       return reason ? [`${service.name}: ${reason}`] : [];
     });
   }
 
+  /** Every service is started: from here on each speaks for itself. */
+  started(): void {
+    this.#stage = 'running';
+  }
+
   /** Readiness fails from here on. */
   stopping(): void {
-    this.#stopping = true;
+    this.#stage = 'stopping';
   }
 
   get port(): number {

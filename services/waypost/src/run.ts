@@ -44,6 +44,7 @@ export async function run(options: RunOptions): Promise<number> {
     return await runServices(services, {
       grace: source.current.grace,
       onStarted: () => {
+        health.started();
         runtime.log.info({ services: options.services, metricsPort: health.port }, 'ready');
         runtime.log.flush();
         void options.onReady?.(started);

@@ -4,7 +4,7 @@ import {
   type AttemptPhase,
   classifyFailure,
   classifyReply,
-  encodeXtext,
+  formatOrcpt,
   type Notify,
   type Outcome,
   parseReply,
@@ -234,7 +234,6 @@ export class SmtpClient {
   #envelope(transaction: Transaction) {
     const { dsn } = transaction;
     const speaksDsn = dsn && this.supports('DSN');
-    const [type = '', ...orcpt] = dsn?.orcpt?.split(';') ?? [];
     return {
       from: transaction.sender,
       to: [...transaction.recipients],
@@ -247,7 +246,7 @@ export class SmtpClient {
               ...(dsn.ret ? { ret: dsn.ret } : {}),
               ...(dsn.envid ? { envid: dsn.envid } : {}),
               ...(dsn.notify ? { notify: [...dsn.notify] } : {}),
-              ...(dsn.orcpt ? { orcpt: `${type};${encodeXtext(orcpt.join(';'))}` } : {}),
+              ...(dsn.orcpt ? { orcpt: orcptOf(dsn.orcpt, transaction.smtputf8) } : {}),
             },
           }
         : {}),
@@ -285,6 +284,9 @@ interface Failure {
 }
 
 const PHASES: Record<string, AttemptPhase> = { 'MAIL FROM': 'mail', 'RCPT TO': 'rcpt' };
+
+/** nodemailer writes xtext itself; the escapes of the utf-8 address type (RFC 6533 §3) are ours, and xtext leaves them. */
+const orcptOf = (orcpt: string, smtputf8: boolean) => (/^utf-8;/i.test(orcpt) ? formatOrcpt(orcpt, smtputf8) : orcpt);
 
 const needsUtf8 = ({ sender, recipients }: Transaction) =>
   [sender, ...recipients].some((address) => /[^\x00-\x7f]/.test(address));

@@ -55,6 +55,7 @@ class StrictStream extends SMTPStream {
 export class WaypostConnection extends SMTPConnection {
   #commands = 0;
   #errors = 0;
+  #greeting = false;
   #transactionTimer: NodeJS.Timeout | undefined;
 
   private get host(): ConnectionHost {
@@ -120,6 +121,18 @@ export class WaypostConnection extends SMTPConnection {
       return { code: 421, message: '4.7.0 Too many messages in one session, connect again', enhancedCode: null };
     }
     return super._validateMailParams(parsed);
+  }
+
+  /** Upstream offers AUTH in the clear and then refuses it, which tempts clients to send their secret. */
+  override handler_EHLO(command: Buffer, callback: () => void): void {
+    this.#greeting = true;
+    super.handler_EHLO(command, callback);
+    this.#greeting = false;
+  }
+
+  override _isSupported(command: string): boolean {
+    const hidden = this.#greeting && command === 'AUTH' && !this.secure && !this._server.options.allowInsecureAuth;
+    return !hidden && super._isSupported(command);
   }
 
   override handler_MAIL(command: Buffer, callback: () => void): void {

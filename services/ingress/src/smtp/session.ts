@@ -1,6 +1,5 @@
 import type { ListenerConfig, Networks } from '@waypost/config';
 import {
-  decodeXtext,
   domainOf,
   type Envelope,
   isInternational,
@@ -8,6 +7,7 @@ import {
   type Notify,
   normaliseAddress,
   type Origin,
+  parseOrcpt,
   type Recipient,
   SmtpError,
 } from '@waypost/mail';
@@ -38,8 +38,6 @@ export function checkSender(address: SMTPServerAddress, session: SMTPServerSessi
       throw new SmtpError(553, '5.7.1', `Sender address rejected: this credential may not send as ${sender}`);
     }
   }
-  const envid = envelopeOf(session).dsn?.envid;
-  if (envid && decodeXtext(envid) === undefined) throw new SmtpError(501, '5.5.4', 'ENVID is not valid xtext');
   return sender;
 }
 
@@ -52,10 +50,6 @@ export function checkRecipient(address: SMTPServerAddress, session: SMTPServerSe
   const { kind, domains } = rules.listener;
   if (kind === 'mx' && !domains.some((pattern) => pattern !== '*' && matchDomain(pattern, domainOf(recipient)))) {
     throw new SmtpError(550, '5.7.1', 'Relay access denied: this server takes no mail for that domain');
-  }
-  const { orcpt } = dsnOf(address);
-  if (orcpt && decodeXtext(orcpt.slice(orcpt.indexOf(';') + 1)) === undefined) {
-    throw new SmtpError(501, '5.5.4', 'ORCPT is not valid xtext');
   }
 }
 
@@ -79,7 +73,7 @@ export function toEnvelope(session: SMTPServerSession): Envelope {
     recipients: envelope.rcptTo.map(toRecipient),
     body: envelope.bodyType === '8bitmime' ? '8BITMIME' : '7BIT',
     ...(ret ? { ret: ret as 'FULL' | 'HDRS' } : {}),
-    ...(envid ? { envid: decodeXtext(envid) ?? envid } : {}),
+    ...(envid ? { envid } : {}),
     ...(envelope.smtpUtf8 ? { smtputf8: true } : {}),
     ...(envelope.requireTLS ? { requireTls: true } : {}),
   };
@@ -87,13 +81,15 @@ export function toEnvelope(session: SMTPServerSession): Envelope {
 
 function toRecipient(address: SMTPServerAddress): Recipient {
   const { notify, orcpt } = dsnOf(address);
-  const [type = '', text = ''] = orcpt ? [orcpt.slice(0, orcpt.indexOf(';')), orcpt.slice(orcpt.indexOf(';') + 1)] : [];
   return {
     address: normaliseAddress(address.address) ?? address.address,
     ...(notify ? { notify: notify as Notify[] } : {}),
-    ...(orcpt ? { orcpt: `${type};${decodeXtext(text) ?? text}` } : {}),
+    ...(orcpt ? { orcpt: decodeOrcpt(orcpt) } : {}),
   };
 }
+
+/** smtp-server has undone xtext; the escapes of the utf-8 address type (RFC 6533 §3) are left to us. */
+const decodeOrcpt = (orcpt: string) => (/^utf-8;/i.test(orcpt) ? (parseOrcpt(orcpt) ?? orcpt) : orcpt);
 
 /** @returns how the message came, for the Received field, logs and policy. */
 export function toOrigin(session: SMTPServerSession, listener: ListenerConfig): Origin {
