@@ -15,6 +15,8 @@ export interface SessionLimits {
   readonly bannerDelay: number;
   /** Command lines must end in CRLF. */
   readonly strictCommands: boolean;
+  /** Takes addresses without angle brackets, as old machines send them. */
+  readonly bareAddresses: boolean;
 }
 
 /** What a connection asks of its server. */
@@ -104,7 +106,11 @@ export class WaypostConnection extends SMTPConnection {
     if (++this.#commands > this.limits.commands) {
       return this.send(421, '4.7.0 Too many commands, closing connection', false);
     }
-    super._onCommand(command, callback);
+    if (HTTP.test(command.toString('latin1', 0, 16))) {
+      this.send(554, '5.7.0 This is a mail server, closing connection', false);
+      return this.close();
+    }
+    super._onCommand(this.limits.bareAddresses ? withBrackets(command) : command, callback);
   }
 
   /** XCLIENT by network; upstream compares single addresses. */
@@ -170,6 +176,16 @@ export class WaypostConnection extends SMTPConnection {
   get socket(): Socket {
     return this._socket;
   }
+}
+
+/** A browser or a proxy was made to talk to us; what it says may hold commands of an attacker. */
+const HTTP = /^(?:GET|POST|PUT|HEAD|CONNECT|OPTIONS) /i;
+const BARE = /^(MAIL FROM|RCPT TO):[ \t]*([^\s<>]+)((?:[ \t].*)?)$/is;
+
+function withBrackets(command: Buffer): Buffer {
+  if (command.length > 1024 || command.includes(0x3c)) return command;
+  const found = BARE.exec(command.toString('utf8'));
+  return found ? Buffer.from(`${found[1]}:<${found[2]}>${found[3]}`) : command;
 }
 
 function unknownParam(parsed: Parsed, known: ReadonlySet<string>): string | undefined {

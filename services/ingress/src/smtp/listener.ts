@@ -101,6 +101,7 @@ export class SmtpListener implements Service {
         transactionTime: limits.transaction_timeout,
         bannerDelay: listener.kind === 'mx' ? (listener.banner_delay ?? DEFAULT_BANNER_DELAY) : 0,
         strictCommands: listener.bare_newlines === 'reject',
+        bareAddresses: listener.kind !== 'mx',
       },
       proxies: new Networks(listener.proxy_protocol),
       xclient: new Networks(listener.xclient),
