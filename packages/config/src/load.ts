@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { closest } from 'fastest-levenshtein';
-import { LineCounter, parseDocument } from 'yaml';
+import { type Document, isMap, isScalar, LineCounter, parseDocument } from 'yaml';
 import type { z } from 'zod';
-import { parseTarget } from './route.js';
+import { checkMeaning } from './check-meaning.js';
 import { type Config, configSchema } from './schema.js';
+import { isTextAt, keysAt } from './schema-at.js';
 
 /** All that is wrong with a configuration, a sentence each. */
 export class ConfigError extends Error {
@@ -33,17 +34,9 @@ export interface LoadOptions {
  * @throws ConfigError with every problem found.
  */
 export function loadConfig(options: LoadOptions): Config {
-  const source = options.text ?? (options.file ? readText(options.file) : '');
-  const lines = new LineCounter();
-  const document = parseDocument(source, { lineCounter: lines, prettyErrors: true });
-  if (document.errors.length > 0)
-    throw new ConfigError(document.errors.map((error) => `${options.file ?? 'YAML'}: ${error.message}`));
-  const where = (path: readonly PropertyKey[]) => {
-    const node = document.getIn(path as string[], true) as { range?: [number, number, number] } | undefined;
-    return node?.range && options.file ? ` (${options.file}, line ${lines.linePos(node.range[0]).line})` : '';
-  };
+  const { tree: given, where } = readYaml(options);
   const problems: string[] = [];
-  const tree = merge(options.base ?? {}, (document.toJS() ?? {}) as Tree);
+  const tree = merge(structuredClone(options.base ?? {}), given);
   override(tree, options.env ?? {});
   const resolved = readSecretFiles(tree, [], problems) as Tree;
   const parsed = configSchema.safeParse(resolved);
@@ -51,6 +44,53 @@ export function loadConfig(options: LoadOptions): Config {
   else problems.push(...checkMeaning(parsed.data));
   if (problems.length > 0 || !parsed.success) throw new ConfigError(problems);
   return parsed.data;
+}
+
+type Where = (path: readonly PropertyKey[]) => string;
+
+/** Reads the YAML. @returns it, and a function that says where in the file a path is. */
+function readYaml({ file, text }: LoadOptions): { tree: Tree; where: Where } {
+  const lines = new LineCounter();
+  const source = text ?? (file ? readText(file) : '');
+  // Pretty errors would show the line, which may hold a secret.
+  const document = parseDocument(source, { lineCounter: lines, prettyErrors: false });
+  const line = (offset: number) => `${file ?? 'YAML'}, line ${lines.linePos(offset).line}`;
+  if (document.errors.length > 0) {
+    throw new ConfigError(document.errors.map(({ message, pos }) => `${line(pos[0])}: ${withoutSource(message)}`));
+  }
+  const where: Where = (path) => {
+    const offset = offsetOf(document, path);
+    return offset === undefined || !file ? '' : ` (${line(offset)})`;
+  };
+  return { tree: toTree(document, file ?? 'YAML'), where };
+}
+
+/** The parser quotes what it stumbled over after a colon. */
+const withoutSource = (message: string) => message.replace(/: .*$/s, '');
+
+function toTree(document: Document, name: string): Tree {
+  let value: unknown;
+  try {
+    value = document.toJS() ?? {};
+  } catch {
+    // An alias without an anchor, most often; the error would name it, and it may be part of a secret.
+    throw new ConfigError([`${name}: an alias (*name) has no anchor (&name) before it; quote text that starts with *`]);
+  }
+  if (isTree(value)) return value;
+  throw new ConfigError([`${name}: the configuration is no map of sections`]);
+}
+
+/** @returns where a path's key, or its item in a list, starts; undefined where the file does not have it. */
+function offsetOf(document: Document, path: readonly PropertyKey[]): number | undefined {
+  const name = path.at(-1);
+  if (name === undefined) return undefined;
+  const parent = path.length === 1 ? document.contents : document.getIn(path.slice(0, -1), true);
+  if (isMap(parent)) {
+    const key = parent.items.find((pair) => isScalar(pair.key) && pair.key.value === name)?.key;
+    if (isScalar(key)) return key.range?.[0];
+  }
+  const node = document.getIn([...path], true) as { range?: [number, number, number] | null } | undefined;
+  return node?.range?.[0];
 }
 
 function readText(file: string): string {
@@ -83,7 +123,8 @@ function override(tree: Tree, env: Readonly<Record<string, string | undefined>>)
       at[key] = typeof next === 'object' && next !== null ? next : {};
       at = at[key] as Tree;
     }
-    at[path.at(-1) as string] = parseScalar(text);
+    // An x_file is a path, whatever x is. Of a secret that is all digits a number must not be made.
+    at[path.at(-1) as string] = path.at(-1)?.endsWith('_file') || isTextAt(path) ? text : parseScalar(text);
   }
 }
 
@@ -116,10 +157,13 @@ function readSecretFiles(value: unknown, path: readonly string[], problems: stri
   return result;
 }
 
-function describe(issue: z.core.$ZodIssue, where: (path: readonly PropertyKey[]) => string): string[] {
+function describe(issue: z.core.$ZodIssue, where: Where): string[] {
   const path = issue.path.map(String);
-  if (issue.code !== 'unrecognized_keys')
-    return [`${path.join('.') || 'the file'}: ${issue.message}${where(issue.path)}`];
+  if (issue.code !== 'unrecognized_keys') {
+    // What is missing has no line of its own.
+    const place = where(issue.path) || (issue.path.length > 1 ? where(issue.path.slice(0, -1)) : '');
+    return [`${path.join('.') || 'the file'}: ${messageOf(issue)}${place}`];
+  }
   const known = keysAt(path);
   return issue.keys.map((key) => {
     const hint = known.length > 0 ? `; did you mean "${closest(key, known)}"?` : '';
@@ -127,57 +171,9 @@ function describe(issue: z.core.$ZodIssue, where: (path: readonly PropertyKey[])
   });
 }
 
-/** The keys the schema knows at a path. */
-function keysAt(path: readonly string[]): string[] {
-  let schema: unknown = configSchema;
-  for (const key of path) {
-    const shape = unwrap(schema) as { shape?: Tree; element?: unknown };
-    schema = shape.element ?? shape.shape?.[key];
-  }
-  return Object.keys((unwrap(schema) as { shape?: Tree } | undefined)?.shape ?? {});
-}
-
-function unwrap(schema: unknown): unknown {
-  let inner = schema as { def?: { innerType?: unknown } } | undefined;
-  while (inner?.def?.innerType) inner = inner.def.innerType as typeof inner;
-  return inner;
-}
-
-/** What a schema cannot say. */
-function checkMeaning(config: Config): string[] {
-  const problems: string[] = [];
-  const names = new Set<string>();
-  for (const listener of config.listeners) {
-    const at = `listeners "${listener.name}"`;
-    if (names.has(listener.name)) problems.push(`${at}: the name is taken; give each listener its own`);
-    names.add(listener.name);
-    if (listener.kind === 'relay' && listener.allow.length === 0) {
-      problems.push(`${at}: a relay listener needs "allow" with the networks that may use it, such as [10.0.0.0/8]`);
-    }
-    if (listener.allow.some((network) => /\/0+$/.test(network))) {
-      problems.push(`${at}: "allow" holds the whole internet, which makes an open relay; name your own networks`);
-    }
-    if (listener.kind === 'mx' && listener.domains.length === 0) {
-      problems.push(`${at}: an mx listener needs "domains" with the domains it accepts mail for`);
-    }
-    if (listener.kind === 'mx' && listener.domains.includes('*')) {
-      problems.push(`${at}: "domains" holds "*", which makes an open relay; name your own domains`);
-    }
-    if (listener.kind === 'submission' && listener.tls === 'none' && !listener.auth_without_tls) {
-      problems.push(`${at}: AUTH needs TLS; set tls to starttls or implicit, or auth_without_tls: true if you must`);
-    }
-    if (listener.tls !== 'none' && config.tls.identities.length === 0 && !config.tls.self_signed_dir) {
-      problems.push(`${at}: TLS needs tls.identities with cert and key, or tls.self_signed_dir for development`);
-    }
-  }
-  for (const [index, route] of config.routes.entries()) {
-    try {
-      parseTarget(route.to, 'example.com');
-    } catch (error) {
-      problems.push(`routes.${index}.to: ${(error as Error).message}`);
-    }
-  }
-  if (config.spool.blobs === 's3' && !config.spool.s3)
-    problems.push('spool.blobs is s3, but there is no spool.s3 section');
-  return problems;
+/** Of a value with several forms, such as a size, what is said about the form it comes nearest to. */
+function messageOf(issue: z.core.$ZodIssue): string {
+  if (issue.code !== 'invalid_union') return issue.message;
+  const nearest = issue.errors.flat().find(({ code }) => code !== 'invalid_type');
+  return nearest?.message ?? issue.message;
 }

@@ -8,10 +8,12 @@ export class Networks {
   /** @throws Error that names the entry which is no network. */
   constructor(entries: readonly string[]) {
     for (const entry of entries) {
-      const [address = '', prefix] = entry.split('/');
+      // An empty prefix must not be read as 0, which would be the whole internet.
+      const [, address = '', prefix] = /^([^/]*)(?:\/(\d{1,3}))?$/.exec(entry) ?? [];
       const version = isIP(address);
-      const bits = prefix === undefined ? (version === 4 ? 32 : 128) : Number(prefix);
-      if (version === 0 || !Number.isInteger(bits) || bits < 0 || bits > (version === 4 ? 32 : 128)) {
+      const most = version === 4 ? 32 : 128;
+      const bits = Number(prefix ?? most);
+      if (version === 0 || bits > most) {
         throw new Error(`"${entry}" is no network; write an address with a prefix, such as 10.0.0.0/8`);
       }
       this.#list.addSubnet(address, bits, version === 4 ? 'ipv4' : 'ipv6');

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { isIPv6 } from 'node:net';
 import { matchDomain, type Target } from '@waypost/mail';
 import type { RouteConfig } from './schema.js';
 
@@ -17,16 +18,20 @@ export function parseTarget(to: string, domain: string): Target {
   if (to === 'sink') return { kind: 'sink' };
   if (to.startsWith('maildir:/')) return { kind: 'maildir', path: to.slice('maildir:'.length) };
   if (/^lmtp:\/[^/]/.test(to)) return { kind: 'lmtp-unix', path: to.slice('lmtp:'.length) };
-  const match = /^(smtps?|lmtp):\/\/(\[[0-9a-f:.]+\]|[^/:@[\]]+)(?::(\d{1,5}))?\/?$/i.exec(to);
-  if (!match?.[1] || !match[2]) {
+  const match = /^(smtps?|lmtp):\/\/(\[[0-9a-f:.]+\]|[^\s/:@[\]]+)(?::(\d{1,5}))?\/?$/i.exec(to);
+  if (!match?.[1] || !match[2] || Number(match[3] ?? 1) > 65535 || match[3] === '0') {
     throw new TargetError(
-      `"${to}" is no next hop; write mx, sink, smtp://host:port, smtps://host:port, lmtp://host:port, lmtp:/socket or maildir:/path`,
+      `"${withoutCredentials(to)}" is no next hop; write mx, sink, smtp://host:port, smtps://host:port, lmtp://host:port, lmtp:/socket or maildir:/path`,
     );
   }
   const kind = match[1].toLowerCase() as 'smtp' | 'smtps' | 'lmtp';
   const host = match[2].toLowerCase().replace(/^\[|\]$/g, '');
+  if (match[2].startsWith('[') && !isIPv6(host)) throw new TargetError(`"${to}" holds no IPv6 address in its brackets`);
   return { kind, host, port: Number(match[3] ?? PORTS[kind]) };
 }
+
+/** A password that was written into the URL must not reach a log. */
+const withoutCredentials = (to: string) => to.replace(/\/\/.*@/, '//…@');
 
 /** @returns the lane of a target: names that can stand in a Redis key. */
 export function laneOf(target: Target): string {

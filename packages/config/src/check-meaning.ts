@@ -1,0 +1,72 @@
+import { Networks } from './networks.js';
+import { parseTarget } from './route.js';
+import type { Config, ListenerConfig } from './schema.js';
+
+/** @returns what is wrong with a configuration that a schema cannot say, a sentence each. */
+export function checkMeaning(config: Config): string[] {
+  const problems = [
+    ...repeated(config.listeners.map(({ name }) => name)).map(
+      (name) => `listeners "${name}": the name is taken; give each listener its own`,
+    ),
+    ...repeated(config.keys.map(({ id }) => id)).map((id) => `keys "${id}": the id is taken; give each key its own`),
+    ...config.listeners.flatMap((listener) => checkListener(listener, config)),
+    ...config.keys.flatMap(({ id, networks }) => checkNetworks(`keys "${id}": "networks"`, networks)),
+    ...checkNetworks('http.trust_proxy', config.http.trust_proxy),
+    ...config.routes.flatMap(({ to }, index) => checkTarget(`routes.${index}.to`, to)),
+  ];
+  if (config.redis.cluster) {
+    problems.push('redis.cluster: Redis Cluster is not supported yet; give redis.url, or redis.sentinel for failover');
+  }
+  if (config.spool.blobs === 's3' && !config.spool.s3)
+    problems.push('spool.blobs is s3, but there is no spool.s3 section');
+  return problems;
+}
+
+/** @returns those that come again after their first time. */
+function repeated(names: readonly string[]): string[] {
+  return names.filter((name, index) => names.indexOf(name) !== index);
+}
+
+function checkListener(listener: ListenerConfig, { tls }: Config): string[] {
+  const problems: string[] = [];
+  const at = `listeners "${listener.name}"`;
+  if (listener.kind === 'relay' && listener.allow.length === 0) {
+    problems.push(`${at}: a relay listener needs "allow" with the networks that may use it, such as [10.0.0.0/8]`);
+  }
+  if (listener.allow.some((network) => /\/0+$/.test(network))) {
+    problems.push(`${at}: "allow" holds the whole internet, which makes an open relay; name your own networks`);
+  }
+  if (listener.kind === 'mx' && listener.domains.length === 0) {
+    problems.push(`${at}: an mx listener needs "domains" with the domains it accepts mail for`);
+  }
+  if (listener.kind === 'mx' && listener.domains.includes('*')) {
+    problems.push(`${at}: "domains" holds "*", which makes an open relay; name your own domains`);
+  }
+  if (listener.kind === 'submission' && listener.tls === 'none' && !listener.auth_without_tls) {
+    problems.push(`${at}: AUTH needs TLS; set tls to starttls or implicit, or auth_without_tls: true if you must`);
+  }
+  if (listener.tls !== 'none' && tls.identities.length === 0 && !tls.self_signed_dir) {
+    problems.push(`${at}: TLS needs tls.identities with cert and key, or tls.self_signed_dir for development`);
+  }
+  for (const key of ['allow', 'proxy_protocol', 'xclient'] as const) {
+    problems.push(...checkNetworks(`${at}: "${key}"`, listener[key]));
+  }
+  return problems;
+}
+
+function checkNetworks(at: string, networks: readonly string[]): string[] {
+  return networks.flatMap((network) => attempt(at, () => new Networks([network])));
+}
+
+function checkTarget(at: string, to: string): string[] {
+  return attempt(at, () => parseTarget(to, 'example.com'));
+}
+
+function attempt(at: string, read: () => unknown): string[] {
+  try {
+    read();
+    return [];
+  } catch (error) {
+    return [`${at}: ${(error as Error).message}`];
+  }
+}

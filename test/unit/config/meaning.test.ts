@@ -1,0 +1,79 @@
+import { ConfigError, loadConfig } from '@waypost/config';
+import { describe, expect, test } from 'vitest';
+
+function problems(config: Record<string, unknown>): readonly string[] {
+  try {
+    loadConfig({ text: JSON.stringify(config) });
+    return [];
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems;
+    throw error;
+  }
+}
+
+const listener = (settings: Record<string, unknown>) => ({
+  tls: { self_signed_dir: '/tmp/tls' },
+  listeners: [{ name: 'one', port: 2525, tls: 'none', ...settings }],
+});
+const relay = { kind: 'relay', allow: ['10.0.0.0/8'] };
+
+describe('what a schema cannot say', () => {
+  test.each([
+    ['a relay for known networks', listener(relay)],
+    ['a submission with TLS', listener({ kind: 'submission', tls: 'starttls' })],
+    ['a submission without TLS where asked for', listener({ kind: 'submission', auth_without_tls: true })],
+    ['an mx with domains', listener({ kind: 'mx', domains: ['example.com', '*.example.com'] })],
+    ['IPv6 networks', listener({ kind: 'relay', allow: ['fd00::/8', '::1'], proxy_protocol: ['::1/128'] })],
+    ['sentinels', { redis: { sentinel: { hosts: ['a:26379'], name: 'main' } } }],
+    ['s3 with its section', { spool: { blobs: 's3', s3: { bucket: 'mail' } } }],
+  ])('takes %s', (_, config) => expect(problems(config)).toEqual([]));
+
+  test.each([
+    ['a relay for nobody', listener({ kind: 'relay' }), /^listeners "one": a relay listener needs "allow"/],
+    ['an open relay', listener({ ...relay, allow: ['0.0.0.0/0'] }), /makes an open relay/],
+    ['an open relay over IPv6', listener({ ...relay, allow: ['::/0'] }), /makes an open relay/],
+    ['an open relay in disguise', listener({ ...relay, allow: ['10.0.0.0/00'] }), /makes an open relay/],
+    ['an mx for nothing', listener({ kind: 'mx' }), /needs "domains"/],
+    ['an mx for everything', listener({ kind: 'mx', domains: ['*'] }), /makes an open relay/],
+    ['AUTH in the clear', listener({ kind: 'submission' }), /^listeners "one": AUTH needs TLS/],
+    ['TLS without an identity', { listeners: [{ name: 'a', port: 1, ...relay }] }, /^listeners "a": TLS needs/],
+    [
+      'two listeners of one name',
+      { listeners: [1, 2].map((port) => ({ name: 'a', port, tls: 'none', ...relay })) },
+      /^listeners "a": the name is taken/,
+    ],
+    ['a network that is none', listener({ ...relay, allow: ['10.0.0/8'] }), /^listeners "one": "allow": "10\.0\.0\/8"/],
+    [
+      'a prefix too long',
+      listener({ ...relay, xclient: ['10.0.0.0/33'] }),
+      /^listeners "one": "xclient": .*no network/,
+    ],
+    [
+      'a host name',
+      listener({ ...relay, proxy_protocol: ['lb.test'] }),
+      /^listeners "one": "proxy_protocol": "lb\.test"/,
+    ],
+    ["a key's network", { keys: [{ id: 'k', secret: 's', networks: ['10/8'] }] }, /^keys "k": "networks": "10\/8"/],
+    ['a trusted proxy', { http: { trust_proxy: ['proxy'] } }, /^http\.trust_proxy: "proxy" is no network/],
+    [
+      'two keys of one id',
+      { keys: ['a', 'b'].map((secret) => ({ id: 'k', secret })) },
+      /^keys "k": the id is taken; give each key its own$/,
+    ],
+    [
+      'a next hop that is none',
+      { routes: [{ match: '*', to: 'ftp://host' }] },
+      /^routes\.0\.to: "ftp:\/\/host" is no next hop/,
+    ],
+    ['s3 without its section', { spool: { blobs: 's3' } }, /^spool\.blobs is s3, but there is no spool\.s3 section$/],
+    [
+      'a Redis Cluster',
+      { redis: { cluster: ['a:7000', 'b:7000'] } },
+      /^redis\.cluster: Redis Cluster is not supported yet/,
+    ],
+  ])('refuses %s', (_, config, expected) => {
+    const found = problems(config);
+    expect(found).toHaveLength(1);
+    expect(found[0]).toMatch(expected);
+  });
+});
