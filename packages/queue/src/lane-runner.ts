@@ -33,6 +33,8 @@ export class LaneRunner {
   readonly #leases: LaneLeases;
   /** Sessions waiting for work with their lease and connection kept; the last one in is the first one out. */
   readonly #idle: ((work: boolean) => void)[] = [];
+  /** The earliest retry that was set from here and may not be known to idle sessions, ms since the epoch. */
+  #retryAt = Number.POSITIVE_INFINITY;
   #wanted = 0;
   #wakes = 0;
   #starting = false;
@@ -109,7 +111,10 @@ export class LaneRunner {
           session = this.options.handler.open(this.lane);
         }
         // A wake that came while the last answer was on its way may be about a job that it did not see.
-        more = this.options.running() && (seen.wakes !== this.#wakes || (await this.#idleForWork()));
+        more =
+          this.options.running() &&
+          (seen.wakes !== this.#wakes ||
+            (await this.#idleForWork(Math.min(taken.nextAt ?? this.#retryAt, this.#retryAt))));
       }
     } catch (error) {
       this.#report(error, `serving lane ${this.lane}`);
@@ -126,6 +131,7 @@ export class LaneRunner {
   /** @param seen notes the wakes that the answer can know of. */
   async #take(seen: { wakes: number }): Promise<Taken> {
     seen.wakes = this.#wakes;
+    if (this.#retryAt <= Date.now()) this.#retryAt = Number.POSITIVE_INFINITY;
     const { redis, replica } = this.options;
     const [reply] = await redis.group.exec([this.#queue.take(replica)]).catch((error: Error) => {
       this.#suspect(error);
@@ -134,16 +140,26 @@ export class LaneRunner {
     return parseTaken(reply);
   }
 
-  #idleForWork(): Promise<boolean> {
+  /**
+   * Waits with lease and connection kept.
+   * @param nextAt when a delayed job is due as far as is known, else infinity.
+   * @returns whether there is work; false once it was idle for long enough.
+   */
+  #idleForWork(nextAt: number): Promise<boolean> {
+    const { idle } = this.options;
+    const due = Math.max(0, nextAt - Date.now());
     return new Promise((resolve) => {
       const resume = (work: boolean) => {
         clearTimeout(timer);
         resolve(work);
       };
-      const timer = setTimeout(() => {
-        this.#idle.splice(this.#idle.indexOf(resume), 1);
-        resolve(false);
-      }, this.options.idle);
+      const timer = setTimeout(
+        () => {
+          this.#idle.splice(this.#idle.indexOf(resume), 1);
+          resolve(due <= idle);
+        },
+        Math.min(idle, due),
+      );
       this.#idle.push(resume);
     });
   }
@@ -165,6 +181,7 @@ export class LaneRunner {
         told = true;
       };
       const replies = await execUntilDone(redis.group, commands, { signal, onRetry });
+      this.#retryAt = Math.min(this.#retryAt, settlement.retryAt ?? this.#retryAt);
       ledger.recorded(job, replies);
       return parseTaken(replies.at(-1));
     } catch (error) {

@@ -122,11 +122,11 @@ class Session {
       else if (verb === 'STAR') await this.#startTls(line);
       else if (verb === 'AUTH') await this.#answer('auth', line);
       else if (verb === 'MAIL') {
-        mail = line;
         rcpts = [];
-        await this.#answer('mail', line);
+        mail = (await this.#answer('mail', line)).startsWith('2') ? line : '';
       } else if (verb === 'RCPT') {
-        if ((await this.#answer('rcpt', line)).startsWith('2')) rcpts.push(line);
+        if (mail === '') this.#send('503 5.5.1 MAIL first');
+        else if ((await this.#answer('rcpt', line)).startsWith('2')) rcpts.push(line);
       } else if (verb === 'DATA') {
         if (rcpts.length === 0) this.#send('554 5.5.1 no valid recipients');
         else if ((await this.#answer('data', line)).startsWith('3')) await this.#data(mail, rcpts);

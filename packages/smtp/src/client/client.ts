@@ -155,7 +155,10 @@ export class SmtpClient {
       });
       return this.#outcomes(transaction, classifyReply('dot', parseReply(info.response)));
     } catch (error) {
-      return this.#outcomes(transaction, this.#failure(error as Error & Failure));
+      const outcome = this.#failure(error as Error & Failure);
+      // Pipelined recipients are then refused too, for want of a sender; the reason is the reply to MAIL.
+      if ((error as Failure).command === 'MAIL FROM') return transaction.recipients.map(() => outcome);
+      return this.#outcomes(transaction, outcome);
     } finally {
       clearInterval(guard);
       this.#busy = undefined;
