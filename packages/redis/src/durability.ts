@@ -14,7 +14,7 @@ export class RedisSetupError extends Error {
  * @throws RedisSetupError
  */
 export async function checkDurability(client: Redis, config: RedisConfig): Promise<void> {
-  const settings = await readSettings(client);
+  const settings = await readSettings(client, config);
   const policy = settings.get('maxmemory-policy') ?? 'noeviction';
   if (policy !== 'noeviction') {
     throw new RedisSetupError(
@@ -41,7 +41,7 @@ export async function checkDurability(client: Redis, config: RedisConfig): Promi
   }
 }
 
-async function readSettings(client: Redis): Promise<Map<string, string>> {
+async function readSettings(client: Redis, config: RedisConfig): Promise<Map<string, string>> {
   const settings = new Map<string, string>();
   try {
     for (const name of ['maxmemory-policy', 'appendonly', 'appendfsync']) {
@@ -53,7 +53,8 @@ async function readSettings(client: Redis): Promise<Map<string, string>> {
     const info = await client.info();
     const policy = /^maxmemory_policy:(\S+)/m.exec(info)?.[1];
     if (policy) settings.set('maxmemory-policy', policy);
-    if (/^aof_enabled:0/m.test(info)) settings.set('appendonly', 'no');
+    if (config.durability !== 'fsync') return settings;
+    if (/^aof_enabled:0/m.test(info)) settings.set('appendonly', 'no').set('appendfsync', 'unknown');
     else {
       throw new RedisSetupError(
         `Redis does not let its settings be read (${(error as Error).message}), so that "appendfsync always" cannot be ` +

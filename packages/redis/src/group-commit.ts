@@ -55,6 +55,8 @@ export class GroupCommit extends EventEmitter<{ available: []; unavailable: [] }
 
   exec(commands: readonly Command[]): Promise<unknown[]> {
     if (!this.available) return Promise.reject(new RedisUnavailableError());
+    const unknown = commands.find(({ name, script }) => !script && !(name in this.redis));
+    if (unknown) return Promise.reject(new Error(`Redis has no command ${unknown.name}`));
     return new Promise((resolve, reject) => {
       this.#queue.push({ commands, resolve, reject });
       this.#schedule();
@@ -97,6 +99,7 @@ export class GroupCommit extends EventEmitter<{ available: []; unavailable: [] }
       replies = await this.#transact(units);
     } catch (error) {
       const failure = asFailure(error);
+      if (failure instanceof RedisRefusedError) await this.#loadScripts(units);
       // Refused as a whole although perhaps one command is to blame, as SET is when memory is short: each by itself.
       if (failure instanceof RedisRefusedError && units.length > 1) {
         for (const unit of units) await this.#runGroup([unit]);
@@ -104,6 +107,7 @@ export class GroupCommit extends EventEmitter<{ available: []; unavailable: [] }
       return;
     }
     this.options.onGroup?.(replies.length, performance.now() - started);
+    if (replies.some(([error]) => isNoScript(error))) await this.#loadScripts(units);
     let at = 0;
     for (const unit of units) {
       settle(unit, replies.slice(at, at + unit.commands.length));
@@ -124,6 +128,18 @@ export class GroupCommit extends EventEmitter<{ available: []; unavailable: [] }
       throw new RedisUncertainError(`fewer than ${replicas} replicas confirmed within ${replicaTimeout} ms`);
     }
     return replies;
+  }
+
+  /**
+   * Makes Redis know the scripts again. ioredis names a script by its hash from the second time on, although the first
+   * time may have been in a transaction that was refused, or the server was told to forget its scripts.
+   */
+  async #loadScripts(units: readonly Unit[]): Promise<void> {
+    const { scriptsSet } = this.redis as unknown as { scriptsSet: Record<string, { lua: string }> };
+    const used = new Set(units.flatMap(({ commands }) => commands.map(({ name }) => scriptsSet[name]?.lua)));
+    const loading = [...used].flatMap((lua) => (lua === undefined ? [] : [this.redis.script('LOAD', lua)]));
+    // Where that fails too, the next group says what is wrong.
+    await Promise.allSettled(loading);
   }
 
   #append(chain: Chain, command: Command): void {
@@ -150,11 +166,16 @@ function sizeOf(command: Command): number {
 function settle(unit: Unit, replies: readonly [Error | null, unknown][]): void {
   const values: unknown[] = [];
   for (const [error, value] of replies) {
+    // The rest of the unit ran, and the next time all of it will.
+    if (isNoScript(error))
+      return unit.reject(new RedisUncertainError('Redis had forgotten a script', { cause: error }));
     if (error) return unit.reject(error);
     values.push(value);
   }
   unit.resolve(values);
 }
+
+const isNoScript = (error: Error | null): error is Error => error?.message.startsWith('NOSCRIPT') === true;
 
 /** Sorts what went wrong with a transaction: nothing ran, or it cannot be known. */
 function asFailure(error: unknown): Error {
@@ -162,7 +183,8 @@ function asFailure(error: unknown): Error {
   const { message, previousErrors } = error as Error & { previousErrors?: Error[] };
   const first = previousErrors?.find((previous) => !previous.message.startsWith('EXECABORT'))?.message ?? message;
   if (
-    /^(EXECABORT|OOM|READONLY|LOADING|MASTERDOWN|NOREPLICAS|MISCONF|CLUSTERDOWN|MOVED|ASK|NOAUTH|NOPERM)/.test(first)
+    message.startsWith('EXECABORT') ||
+    /^(OOM|READONLY|LOADING|MASTERDOWN|NOREPLICAS|MISCONF|CLUSTERDOWN|MOVED|ASK|NOAUTH|NOPERM)/.test(first)
   ) {
     return new RedisRefusedError(first, { cause: error });
   }
