@@ -11,7 +11,8 @@ import {
  *   m        the meta as JSON, written once
  *   stage    see MessageRecord.stage
  *   open     how many recipients are not terminal
- *   r<i>     the i-th recipient's status: `t` or `p` (terminal, pending), then JSON; absent means accepted
+ *   r<i>     the i-th recipient's status: `t` or `p` (terminal, pending), then JSON; absent means what the stage says:
+ *            scheduled, queued where it is routed, else accepted
  *   e<…>     one event each, JSON
  * It expires after its retention once all recipients are terminal.
  */
@@ -38,16 +39,17 @@ export function eventField(event: MessageEvent): string {
 export function decodeRecord(hash: Record<string, string>): MessageRecord | undefined {
   if (!hash.m) return undefined;
   const meta = JSON.parse(hash.m) as MessageMeta;
-  const scheduled = hash.stage === 'scheduled';
+  const stage = (hash.stage ?? 'accepted') as MessageRecord['stage'];
+  const state = stage === 'scheduled' ? stage : stage === 'routed' ? 'queued' : 'accepted';
   const recipients = meta.envelope.recipients.map((_, index): RecipientStatus => {
     const field = hash[recipientField(index)];
-    return field ? decodeStatus(field) : { state: scheduled ? 'scheduled' : 'accepted', at: meta.receivedAt };
+    return field ? decodeStatus(field) : { state, at: meta.receivedAt };
   });
   const events = Object.entries(hash)
     .filter(([field]) => field.startsWith('e'))
     .map(([, text]) => JSON.parse(text) as MessageEvent)
     .sort((a, b) => a.at - b.at);
-  return { meta, stage: (hash.stage ?? 'accepted') as MessageRecord['stage'], recipients, events };
+  return { meta, stage, recipients, events };
 }
 
 /** @returns a flat HGETALL reply as an object. */

@@ -57,7 +57,7 @@ export class SmtpPeer {
 
   private constructor(private readonly server: Server) {}
 
-  static async start(options: PeerOptions = {}, port = 0): Promise<SmtpPeer> {
+  static async start(options: PeerOptions = {}, port = 0, host = '127.0.0.1'): Promise<SmtpPeer> {
     const server = createServer();
     const peer = new SmtpPeer(server);
     server.on('connection', (socket) => {
@@ -66,7 +66,7 @@ export class SmtpPeer {
       peer.#sockets.add(socket);
       socket.on('close', () => peer.#sockets.delete(socket));
     });
-    server.listen(port, '127.0.0.1');
+    server.listen(port, host);
     await once(server, 'listening');
     return peer;
   }

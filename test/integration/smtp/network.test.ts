@@ -2,21 +2,12 @@ import { mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect, type TLSSocket } from 'node:tls';
-import { missing, run, SmtpDialog, waitFor } from '@waypost/testkit';
+import { missing, SmtpDialog, waitFor } from '@waypost/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { identity } from '../../support/identity.js';
 import { arrival, greet, type Relay, sendMessage, startRelay, toData } from '../../support/relay.js';
 
 const lacking = missing('openssl');
-
-/** Makes a self-signed identity. */
-async function identity(dir: string, file: string, name: string): Promise<{ cert: string; key: string }> {
-  const [cert, key] = [join(dir, `${file}.crt`), join(dir, `${file}.key`)];
-  const subject = ['-subj', `/CN=${name}`, '-addext', `subjectAltName=DNS:${name}`];
-  const args = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'];
-  const { code, stderr } = await run('openssl', [...args, '-keyout', key, '-out', cert, ...subject]);
-  if (code !== 0) throw new Error(stderr);
-  return { cert, key };
-}
 
 /** @returns the name in the certificate that a server shows for a name. */
 async function shown(port: number, servername: string): Promise<string> {

@@ -11,7 +11,7 @@ import {
   type Reply,
 } from '@waypost/mail';
 import type { SMTPConnectionOptions } from 'nodemailer/lib/smtp-connection';
-import { ClientConnection, type RefusedRecipient } from './connection.js';
+import { ClientConnection } from './connection.js';
 
 export type TlsMode = 'none' | 'opportunistic' | 'required' | 'verify';
 
@@ -144,7 +144,7 @@ export class SmtpClient {
     const refused = this.#unfit(transaction);
     if (refused) return transaction.recipients.map(() => classifyReply('mail', refused));
     const { connection } = this;
-    connection.dotSent = false;
+    connection.begin();
     const guard = this.#guard();
     try {
       const info = await new Promise<{ response: string }>((resolve, reject) => {
@@ -256,15 +256,15 @@ export class SmtpClient {
     };
   }
 
-  /** Recipients that were refused keep their own outcome; `rest` is for all others. */
+  /** Recipients that got a reply of their own have their own outcome; `rest` is for all others. */
   #outcomes(transaction: Transaction, rest: Outcome): Outcome[] {
-    const refused = new Map<string, Outcome>();
-    for (const error of this.connection.internals._envelope?.rejectedErrors ?? []) {
-      const phase = (error as RefusedRecipient & Failure).command === 'DATA' ? 'dot' : 'rcpt';
-      if (error.recipient && error.response)
-        refused.set(error.recipient, classifyReply(phase, parseReply(error.response)));
+    const own = new Map<string, Outcome>();
+    for (const { recipient, response } of this.connection.internals._envelope?.rejectedErrors ?? []) {
+      if (recipient && response) own.set(recipient, classifyReply('rcpt', parseReply(response)));
     }
-    return transaction.recipients.map((recipient) => refused.get(recipient) ?? rest);
+    for (const [recipient, text] of this.connection.answered)
+      own.set(recipient, classifyReply('dot', parseReply(text)));
+    return transaction.recipients.map((recipient) => own.get(recipient) ?? rest);
   }
 
   #failure(error: Error & Failure): Outcome {

@@ -30,6 +30,14 @@ export type RefusedRecipient = Error & { readonly recipient?: string; readonly r
 export class ClientConnection extends SMTPConnection {
   /** Whether the final dot of the current message was written. */
   dotSent = false;
+  /** LMTP: what was answered after the final dot, by recipient (RFC 2033 §4.2). */
+  readonly answered = new Map<string, string>();
+
+  /** To be called before each message. */
+  begin(): void {
+    this.dotSent = false;
+    this.answered.clear();
+  }
 
   get internals(): Internals {
     return this as unknown as Internals;
@@ -43,6 +51,7 @@ export class ClientConnection extends SMTPConnection {
     accepted.forEach((recipient, at) => {
       internals._responseActions.push((text) => {
         if (!this.options.lmtp) return internals._actionSMTPStream(text, callback);
+        this.answered.set(recipient, text);
         internals._actionLMTPStream(recipient, at === accepted.length - 1, text, callback);
       });
     });

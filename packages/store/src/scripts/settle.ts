@@ -2,7 +2,7 @@ import type { Script } from '@waypost/redis';
 
 /**
  * Records transitions of a message's recipients; one that is terminal already is left as it is, so that a repeated call
- * changes nothing. With the last recipient terminal the inline body goes and the record starts to expire.
+ * changes nothing, nor does a late one change the stage of a message that has ended. With the last recipient terminal the inline body goes and the record starts to expire.
  *   KEYS[1] record · KEYS[2] inline body
  *   ARGV[1] ms the record is kept afterwards · ARGV[2] new stage, or '' · ARGV[3] number of events
  *   ARGV[..] event field, event JSON pairs · then recipient field, status pairs
@@ -15,6 +15,7 @@ export const settleScript: Script = {
 local record = KEYS[1]
 local open = tonumber(redis.call('HGET', record, 'open'))
 if not open then return -1 end
+local over = open <= 0
 local at = 4
 for i = 1, tonumber(ARGV[3]) do
   redis.call('HSET', record, ARGV[at], ARGV[at + 1])
@@ -30,6 +31,7 @@ while at < #ARGV do
   at = at + 2
 end
 if ended > 0 then open = redis.call('HINCRBY', record, 'open', -ended) end
+if over then return open end
 if open <= 0 then
   redis.call('HSET', record, 'stage', 'done')
   redis.call('UNLINK', KEYS[2])

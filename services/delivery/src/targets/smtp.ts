@@ -17,6 +17,8 @@ type SmtpKind = Extract<Target, { kind: 'mx' | 'smtp' | 'smtps' | 'lmtp' | 'lmtp
 export class SmtpTarget implements LaneTarget {
   readonly kind: string;
   #client: SmtpClient | undefined;
+  /** Security and login that the connection was made with. */
+  #terms = '';
   #sent = 0;
   #finished = false;
 
@@ -32,10 +34,13 @@ export class SmtpTarget implements LaneTarget {
   }
 
   async prepare(job: LaneJob): Promise<TargetOutcome | undefined> {
-    const fits = this.#client?.usable && (!job.requireTls || this.#client.hop.tls === 'verify');
-    if (fits) return undefined;
+    // Routes to one host share its lane; what they ask of a connection may differ.
+    const route = this.#route(job);
+    const terms = JSON.stringify([this.#tls(job, route), route?.auth]);
+    if (this.#client?.usable && this.#terms === terms) return undefined;
     this.#client?.close();
     this.#client = undefined;
+    this.#terms = terms;
     try {
       this.#client = await this.#connect(job);
       return undefined;
