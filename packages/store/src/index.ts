@@ -1,6 +1,6 @@
 export * from './back-pressure.js';
 export * from './committer.js';
-export * from './events.js';
+export { EVENT_STREAM, publishEvents } from './events.js';
 export * from './id.js';
 export * from './idempotency.js';
 export * from './keys.js';

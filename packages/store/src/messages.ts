@@ -3,13 +3,14 @@ import {
   isTerminal,
   type LaneJob,
   type MessageEvent,
+  type MessageMeta,
   type MessageRecord,
   type RecipientStatus,
 } from '@waypost/mail';
 import type { LaneLedger, Settlement } from '@waypost/queue';
 import type { Command, Executor } from '@waypost/redis';
 import { bodyKey } from '@waypost/spool';
-import { publishEvents } from './events.js';
+import { EVENT_STREAM, EVENTS_KEPT, publishEvents } from './events.js';
 import { decodeRecord, decodeStatus, encodeStatus, eventField, recipientField, recordKey, toHash } from './record.js';
 import { cancelScript } from './scripts/cancel.js';
 import { settleScript } from './scripts/settle.js';
@@ -78,10 +79,11 @@ export class MessageStore implements LaneLedger {
   async cancel(id: string, now = Date.now()): Promise<'canceled' | 'too_late' | 'unknown'> {
     const event: MessageEvent = { type: 'Cancellation', id, at: now };
     const status = encodeStatus({ state: 'canceled', at: now });
-    const args = [recordKey(id), bodyKey(id), this.retention, eventField(event), JSON.stringify(event), status];
-    const [done] = await this.executor.exec([{ name: cancelScript.name, script: cancelScript, args }]);
-    if (done !== 1) return done === 0 ? 'too_late' : 'unknown';
-    await this.executor.exec(publishEvents([event]));
+    const keys = [recordKey(id), bodyKey(id), EVENT_STREAM];
+    const args = [...keys, this.retention, eventField(event), JSON.stringify(event), status, EVENTS_KEPT];
+    const [meta] = await this.executor.exec([{ name: cancelScript.name, script: cancelScript, args }]);
+    if (typeof meta !== 'string') return meta === 0 ? 'too_late' : 'unknown';
+    this.onEnded(id, (JSON.parse(meta) as MessageMeta).body);
     return 'canceled';
   }
 

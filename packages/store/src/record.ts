@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import {
   isTerminal,
   type MessageEvent,
@@ -16,6 +17,7 @@ import {
  *   e<…>     one event each, JSON
  * It expires after its retention once all recipients are terminal.
  */
+const SERIALS = 1_000_000;
 export const recordKey = (id: string) => `wp:{${id}}:m`;
 export const recipientField = (index: number) => `r${index}`;
 
@@ -28,10 +30,11 @@ export function decodeStatus(text: string): RecipientStatus {
   return JSON.parse(text.slice(1)) as RecipientStatus;
 }
 
-let serial = 0;
+/** Starts anywhere, so that two processes do not give one field to two events of one millisecond. */
+let serial = randomInt(SERIALS);
 /** @returns a field of its own for an event; the same event keeps its field over retries. */
 export function eventField(event: MessageEvent): string {
-  serial = (serial + 1) % 1_000_000;
+  serial = (serial + 1) % SERIALS;
   return `e${event.at}-${serial}`;
 }
 
@@ -47,8 +50,10 @@ export function decodeRecord(hash: Record<string, string>): MessageRecord | unde
   });
   const events = Object.entries(hash)
     .filter(([field]) => field.startsWith('e'))
-    .map(([, text]) => JSON.parse(text) as MessageEvent)
-    .sort((a, b) => a.at - b.at);
+    .map(([field, text]) => ({ event: JSON.parse(text) as MessageEvent, serial: Number(field.split('-')[1]) }))
+    // Redis keeps the fields in no order.
+    .sort((a, b) => a.event.at - b.event.at || a.serial - b.serial)
+    .map(({ event }) => event);
   return { meta, stage, recipients, events };
 }
 

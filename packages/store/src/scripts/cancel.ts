@@ -2,24 +2,26 @@ import type { Script } from '@waypost/redis';
 
 /**
  * Cancels a message that no lane has yet.
- *   KEYS[1] record · KEYS[2] inline body
+ *   KEYS[1] record · KEYS[2] inline body · KEYS[3] stream of events
  *   ARGV[1] ms the record is kept · ARGV[2] event field · ARGV[3] event JSON · ARGV[4] status of each open recipient
- *   returns 1 canceled, 0 too late, -1 no such message
+ *   ARGV[5] entries the stream keeps
+ *   returns the meta JSON when canceled, 0 too late, -1 no such message
  */
 export const cancelScript: Script = {
   name: 'waypostCancel',
-  keys: 2,
+  keys: 3,
   lua: `
 local stage = redis.call('HGET', KEYS[1], 'stage')
 if not stage then return -1 end
 if stage ~= 'accepted' and stage ~= 'scheduled' and stage ~= 'held' then return 0 end
-local meta = cjson.decode(redis.call('HGET', KEYS[1], 'm'))
-for i = 0, #meta.envelope.recipients - 1 do
+local meta = redis.call('HGET', KEYS[1], 'm')
+for i = 0, #cjson.decode(meta).envelope.recipients - 1 do
   local before = redis.call('HGET', KEYS[1], 'r' .. i)
   if not before or string.sub(before, 1, 1) ~= 't' then redis.call('HSET', KEYS[1], 'r' .. i, ARGV[4]) end
 end
 redis.call('HSET', KEYS[1], 'stage', 'canceled', 'open', 0, ARGV[2], ARGV[3])
 redis.call('UNLINK', KEYS[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
-return 1`,
+redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[5], '*', 'e', ARGV[3])
+return meta`,
 };

@@ -2,7 +2,8 @@ import type { Script } from '@waypost/redis';
 
 /**
  * Records transitions of a message's recipients; one that is terminal already is left as it is, so that a repeated call
- * changes nothing, nor does a late one change the stage of a message that has ended. With the last recipient terminal the inline body goes and the record starts to expire.
+ * changes nothing; nor does a late one change the stage of a message that has ended. With the last recipient terminal
+ * the inline body goes and the record starts to expire.
  *   KEYS[1] record · KEYS[2] inline body
  *   ARGV[1] ms the record is kept afterwards · ARGV[2] new stage, or '' · ARGV[3] number of events
  *   ARGV[..] event field, event JSON pairs · then recipient field, status pairs
