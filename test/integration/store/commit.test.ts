@@ -23,9 +23,9 @@ async function jobs(list: 'wait' | 'delayed' = 'wait'): Promise<string[][]> {
   const found: string[][] = [];
   for (const partition of queue.partitions) {
     const key = partition.key(list);
-    const ids = list === 'wait' ? await client.lrange(key, 0, -1) : await client.zrange(key, 0, -1);
+    const ids = (await (list === 'wait' ? client.lrange(key, 0, -1) : client.zrange(key, '0', '-1'))) as string[];
     for (const id of ids) {
-      const data = (await client.hget(partition.jobKey(id as string), 'data')) as string;
+      const data = (await client.hget(partition.jobKey(id), 'data')) as string;
       found.push((JSON.parse(data) as { ids: string[] }).ids);
     }
   }
