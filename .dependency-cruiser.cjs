@@ -87,7 +87,6 @@ module.exports = {
   ],
   options: {
     doNotFollow: { path: ['node_modules', '/dist/'] },
-    exclude: { path: ['(^|/)dist/(?!index)', '\\.turbo/'] },
     parser: 'swc',
     tsPreCompilationDeps: true,
     combinedDependencies: false,

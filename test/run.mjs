@@ -11,7 +11,11 @@ const bin = (name) => join(root, 'node_modules/.bin', name);
 const CHECKS = [
   ['types', bin('turbo'), ['run', 'build', 'typecheck', '--output-logs=errors-only']],
   ['style', bin('biome'), ['check', '.']],
-  ['boundaries', bin('depcruise'), ['--config', '.dependency-cruiser.cjs', 'packages', 'services', 'test', 'bench']],
+  [
+    'boundaries',
+    bin('depcruise'),
+    ['--config', '.dependency-cruiser.cjs', 'packages/*/src', 'services/*/src', 'bench/src', 'test'],
+  ],
 ];
 
 let passed = 0;

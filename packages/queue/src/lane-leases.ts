@@ -18,6 +18,8 @@ let serial = 0;
 /** The leases this process holds of one lane. Each stands for one session, thus one connection at most. */
 export class LaneLeases {
   readonly #held = new Set<string>();
+  /** Those on their way back: renewing one would bring it to life again with nobody to release it. */
+  readonly #leaving = new Set<string>();
   #renewal: NodeJS.Timeout | undefined;
 
   constructor(
@@ -57,18 +59,22 @@ export class LaneLeases {
   /** Gives a lease back, however long Redis is away. */
   async release(name: string): Promise<void> {
     const { redis, signal } = this.options;
+    this.#leaving.add(name);
     const args = [leaseKey(this.lane), name, this.limit, LEASE_FREED, this.lane];
     await execUntilDone(redis.group, [{ name: releaseLease.name, script: releaseLease, args }], { signal }).catch(
       () => undefined,
     );
     this.#held.delete(name);
+    this.#leaving.delete(name);
     if (this.#held.size > 0) return;
     clearInterval(this.#renewal);
     this.#renewal = undefined;
   }
 
   async #renew(): Promise<void> {
-    const args = [leaseKey(this.lane), LEASE_DURATION, ...this.#held];
+    const names = [...this.#held].filter((name) => !this.#leaving.has(name));
+    if (names.length === 0) return;
+    const args = [leaseKey(this.lane), LEASE_DURATION, ...names];
     await this.options.redis.group.exec([{ name: renewLeases.name, script: renewLeases, args }]).catch(() => undefined);
   }
 }

@@ -27,6 +27,9 @@ const SWEEP = 15_000;
 /** How soon a job is tried again that Redis kept from being judged, ms. */
 const REDIS_RETRY = 1_000;
 
+/** Jobs that a place takes from one partition in a row while others wait for a place. */
+const TURN = 64;
+
 /** Takes jobs from the policy partitions, woken by publish. */
 export class PolicyConsumer {
   readonly #held: HeldJobs;
@@ -125,8 +128,13 @@ export class PolicyConsumer {
         }
         const wakes = this.#wakes[partition];
         this.#active += 1;
-        const taken = await this.#take(partition, queue).finally(() => this.#ended());
+        const taken = await this.#take(partition, queue).catch((error: Error) => {
+          this.#ended();
+          throw error;
+        });
+        // A job keeps the place that its taking had.
         if (taken.job) void this.#work(partition, taken.job);
+        else this.#ended();
         if (taken.nextAt !== undefined) this.#wakeAt(partition, taken.nextAt);
         if (!taken.job) this.#backlog.delete(partition);
         more = this.#backlog.has(partition) || wakes !== this.#wakes[partition];
@@ -152,13 +160,14 @@ export class PolicyConsumer {
     this.#held.suspect(queue, () => [{ name: 'publish', args: [WAKE_POLICY, `${partition} 0`] }]);
   }
 
-  /** Works on a job and on those that its completion brings along. */
+  /** Works on a job and on those that its completion brings along, in the place of whoever took it. */
   async #work(partition: number, first: TakenJob): Promise<void> {
     const queue = this.options.queue.partitions[partition] as BullQueue;
-    this.#active += 1;
     try {
+      let turn = 0;
       for (let job: TakenJob | undefined = first; job; ) {
-        const taken: Taken = await this.#handle(partition, queue, job);
+        turn += 1;
+        const taken: Taken = await this.#handle(partition, queue, job, turn);
         if (taken.nextAt !== undefined) this.#wakeAt(partition, taken.nextAt);
         job = taken.job;
       }
@@ -169,11 +178,11 @@ export class PolicyConsumer {
     }
   }
 
-  async #handle(partition: number, queue: BullQueue, taken: TakenJob): Promise<Taken> {
+  async #handle(partition: number, queue: BullQueue, taken: TakenJob, turn: number): Promise<Taken> {
     const { redis } = this.options;
     this.#held.add(queue, taken.id);
     try {
-      const finish = await this.#evaluate(queue, taken);
+      const finish = await this.#evaluate(queue, taken, () => this.#goesOn(partition, turn));
       const replies = await execUntilDone(redis.group, finish, {
         signal: this.#abort.signal,
         onRetry: (error) => {
@@ -190,16 +199,24 @@ export class PolicyConsumer {
     }
   }
 
-  async #evaluate(queue: BullQueue, taken: TakenJob): Promise<Command[]> {
+  /** Whether a partition may take its next job at once; after its turn another that found no place goes first. */
+  #goesOn(partition: number, turn: number): boolean {
+    if (!this.#running) return false;
+    if (turn < TURN || this.#starved.size === 0) return true;
+    this.#starved.add(partition);
+    return false;
+  }
+
+  async #evaluate(queue: BullQueue, taken: TakenJob, goesOn: () => boolean): Promise<Command[]> {
     const { replica, handle, retry } = this.options;
     try {
       const commands = await handle(JSON.parse(taken.data) as PolicyJob);
-      return [...commands, queue.complete(taken.id, replica, this.#running)];
+      return [...commands, queue.complete(taken.id, replica, goesOn())];
     } catch (error) {
       this.options.onError?.(error as Error, `evaluating policy job ${taken.id}`);
       // Trouble with Redis ends for all jobs at once, and what is recorded here waits for that anyway.
       const pause = isRedisTrouble(error) ? Math.min(REDIS_RETRY, retry) : retry;
-      return [queue.delay(taken.id, replica, Date.now() + pause, this.#running)];
+      return [queue.delay(taken.id, replica, Date.now() + pause, goesOn())];
     }
   }
 
