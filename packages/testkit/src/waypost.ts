@@ -43,6 +43,9 @@ export interface WaypostProcess {
   readonly output: string;
   metric(name: string): Promise<number>;
   kill(): Promise<void>;
+  /** Asks it to end (SIGTERM). @returns its exit code. */
+  end(): Promise<number | null>;
+  /** The same, and removes its files. */
   stop(): Promise<number | null>;
   /** Starts it again after a kill or stop, with the same ports and data. */
   restart(): Promise<void>;
@@ -128,6 +131,7 @@ export async function startWaypost(options: WaypostOptions): Promise<WaypostProc
     kill: async () => {
       await end(child, 'SIGKILL');
     },
+    end: () => end(child),
     stop: async () => {
       const code = await end(child);
       rmSync(own, { recursive: true, force: true });
