@@ -1,5 +1,6 @@
 import type { RedisHandle } from '@waypost/redis';
 import { HeldJobs } from './held-jobs.js';
+import { laneQueue } from './lane-queue.js';
 import { LaneRunner } from './lane-runner.js';
 import { LANES_DUE, LEASE_FREED, WAKE_LANES } from './names.js';
 import type { LaneHandler, LaneLedger } from './port.js';
@@ -18,6 +19,8 @@ export interface LaneSchedulerOptions {
 /** Missed wake-ups are found by this sweep, ms; in normal running it finds nothing. */
 const SWEEP = 15_000;
 const DUE_BATCH = 500;
+/** BullMQ's score of a delayed job is its time, ms, times this, plus its place. */
+const DELAYED_SCALE = 0x1000;
 
 /**
  * Serves the lanes that have work: hears when a lane gets some or a lease is freed, asks for leases, and lets each
@@ -142,9 +145,23 @@ export class LaneScheduler {
         { name: 'zrange', args: [LANES_DUE, '-inf', now, 'BYSCORE', 'LIMIT', offset, DUE_BATCH] },
         { name: 'zrange', args: [LANES_DUE, `(${now}`, '+inf', 'BYSCORE', 'LIMIT', 0, 1, 'WITHSCORES'] },
       ])) as [string[], string[]];
-      for (const lane of due) this.#runner(lane).wake(1);
+      const depths = await this.#depths(due, now);
+      due.forEach((lane, at) => {
+        this.#runner(lane).wake(Math.max(1, depths[at] ?? 0));
+      });
       if (next[1] !== undefined) this.#wakeAt(Number(next[1]));
       if (due.length < DUE_BATCH) return;
     }
+  }
+  /** Reads how many jobs each lane has that are due. */
+  async #depths(lanes: readonly string[], now: number): Promise<number[]> {
+    if (lanes.length === 0) return [];
+    const replies = (await this.options.redis.group.exec(
+      lanes.map(laneQueue).flatMap((queue) => [
+        { name: 'llen', args: [queue.key('wait')] },
+        { name: 'zcount', args: [queue.key('delayed'), '-inf', (now + 1) * DELAYED_SCALE - 1] },
+      ]),
+    )) as number[];
+    return lanes.map((_, at) => (replies[2 * at] ?? 0) + (replies[2 * at + 1] ?? 0));
   }
 }

@@ -182,7 +182,7 @@ export class PolicyConsumer {
     const { redis } = this.options;
     this.#held.add(queue, taken.id);
     try {
-      const finish = await this.#evaluate(queue, taken, () => this.#goesOn(partition, turn));
+      const finish = await this.#evaluate(partition, taken, () => this.#goesOn(partition, turn));
       const replies = await execUntilDone(redis.group, finish, {
         signal: this.#abort.signal,
         onRetry: (error) => {
@@ -207,8 +207,9 @@ export class PolicyConsumer {
     return false;
   }
 
-  async #evaluate(queue: BullQueue, taken: TakenJob, goesOn: () => boolean): Promise<Command[]> {
+  async #evaluate(partition: number, taken: TakenJob, goesOn: () => boolean): Promise<Command[]> {
     const { replica, handle, retry } = this.options;
+    const queue = this.options.queue.partitions[partition] as BullQueue;
     try {
       const commands = await handle(JSON.parse(taken.data) as PolicyJob);
       return [...commands, queue.complete(taken.id, replica, goesOn())];
@@ -216,7 +217,10 @@ export class PolicyConsumer {
       this.options.onError?.(error as Error, `evaluating policy job ${taken.id}`);
       // Trouble with Redis ends for all jobs at once, and what is recorded here waits for that anyway.
       const pause = isRedisTrouble(error) ? Math.min(REDIS_RETRY, retry) : retry;
-      return [queue.delay(taken.id, replica, Date.now() + pause, goesOn())];
+      const at = Date.now() + pause;
+      // BullMQ's answer does not tell when it is due, and by then another process may be the only one left.
+      const wake: Command = { name: 'publish', args: [WAKE_POLICY, `${partition} ${at}`] };
+      return [wake, queue.delay(taken.id, replica, at, goesOn())];
     }
   }
 
