@@ -1,12 +1,15 @@
-/** Octets of messages that are in memory and not committed, over all listeners of the process. */
+/** Octets of messages that are in memory and not committed, over all listeners and the HTTP API of the process. */
 export class InFlight {
   #octets = 0;
 
-  constructor(private readonly limit: () => number) {}
-
-  get octets(): number {
-    return this.#octets;
-  }
+  /**
+   * @param limit past which no further message may start.
+   * @param onChange told the new sum.
+   */
+  constructor(
+    private readonly limit: () => number,
+    private readonly onChange: (octets: number) => void = () => undefined,
+  ) {}
 
   /** Whether another message may start. */
   hasRoom(): boolean {
@@ -15,9 +18,10 @@ export class InFlight {
 
   add(octets: number): void {
     this.#octets += octets;
+    this.onChange(this.#octets);
   }
 
   remove(octets: number): void {
-    this.#octets -= octets;
+    this.add(-octets);
   }
 }

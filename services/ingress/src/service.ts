@@ -3,7 +3,7 @@ import type { Runtime, Service } from '@waypost/runtime';
 import { loadIdentities, selfSignedIdentity, type TlsIdentity, watchIdentities } from '@waypost/smtp';
 import type { Spool } from '@waypost/spool';
 import type { BackPressure, Committer } from '@waypost/store';
-import { InFlight } from './in-flight.js';
+import type { InFlight } from './in-flight.js';
 import type { Authenticator } from './ports.js';
 import { SmtpListener } from './smtp/listener.js';
 
@@ -14,6 +14,7 @@ export interface IngressDeps {
   readonly committer: Committer;
   readonly pressure: BackPressure;
   readonly authenticator: Authenticator;
+  readonly inFlight: InFlight;
 }
 
 /** What ingress listens on, for the start-up message and tests. */
@@ -24,7 +25,6 @@ export interface Ingress extends Service {
 /** The SMTP listeners of the configuration. */
 export function createSmtpIngress(deps: IngressDeps): Ingress {
   const { config, runtime } = deps;
-  const inFlight = new InFlight(() => config().limits.in_flight);
   const listeners: SmtpListener[] = [];
   const ports = new Map<string, number>();
   let unwatch = () => {};
@@ -35,7 +35,7 @@ export function createSmtpIngress(deps: IngressDeps): Ingress {
       const identities = await tlsIdentities(config());
       const loaded = identities.length > 0 ? loadIdentities(identities, config().tls.min_version) : undefined;
       for (const listener of config().listeners) {
-        const one = new SmtpListener(listener, { ...deps, inFlight, identities: loaded });
+        const one = new SmtpListener(listener, { ...deps, identities: loaded });
         await one.start();
         listeners.push(one);
         ports.set(listener.name, one.port);

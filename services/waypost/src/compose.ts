@@ -4,7 +4,7 @@ import { createApi } from '@waypost/api';
 import type { Config, ConfigSource } from '@waypost/config';
 import { createDelivery } from '@waypost/delivery';
 import { createEvents } from '@waypost/events';
-import { createHttpIngress, createSmtpIngress, type Ingress } from '@waypost/ingress';
+import { createHttpIngress, createSmtpIngress, InFlight, type Ingress } from '@waypost/ingress';
 import { createPolicy } from '@waypost/policy';
 import { loadBullScripts, PolicyQueue, Presence } from '@waypost/queue';
 import { openRedis, type RedisHandle } from '@waypost/redis';
@@ -60,7 +60,11 @@ export async function compose(options: ComposeOptions): Promise<Composition> {
   const { queue, spool } = shared;
   // A name of our own for each life, so that a restarted process is told from the one that died.
   const replica = `${hostname()}-${process.pid}-${randomBytes(4).toString('hex')}`;
-  const deps = { runtime, config, redis, replica, ...shared };
+  const inFlight = new InFlight(
+    () => config().limits.in_flight,
+    (octets) => runtime.metrics.inFlightBytes.set(octets),
+  );
+  const deps = { runtime, config, redis, replica, inFlight, ...shared };
   const parts: Record<ServiceName, () => Service[]> = {
     delivery: () => [createDelivery({ ...deps, ledger: shared.store })],
     policy: () => [createPolicy(deps)],

@@ -2,6 +2,7 @@ import type { Config } from '@waypost/config';
 import type { Runtime } from '@waypost/runtime';
 import type { BackPressure, RateLimiter } from '@waypost/store';
 import type { NextFunction, Request, RequestHandler, Response } from 'express';
+import type { InFlight } from '../in-flight.js';
 import type { Authenticator, Credential } from '../ports.js';
 import { busy, Problem } from './problem.js';
 
@@ -11,6 +12,7 @@ export interface GuardDeps {
   readonly authenticator: Authenticator;
   readonly limiter: RateLimiter;
   readonly pressure: BackPressure;
+  readonly inFlight: InFlight;
 }
 
 /** What the guard leaves for the handlers in `response.locals`. */
@@ -36,10 +38,20 @@ export function guard(scope: 'send' | 'read', deps: GuardDeps): RequestHandler {
     if (scope === 'send') {
       const reason = deps.pressure.reason();
       if (reason) throw busy(`Try again later: ${reason}`);
+      reserve(request, response, deps);
     }
     response.locals.credential = credential;
     next();
   };
+}
+
+/** Bodies are in memory while they are worked on, so that only so many octets may be at once. */
+function reserve(request: Request, response: Response, { inFlight, config }: GuardDeps): void {
+  if (!inFlight.hasRoom()) throw busy('Too many messages at once; try again later');
+  const announced = Number(request.get('content-length') ?? Number.NaN);
+  const octets = Number.isFinite(announced) ? announced : config().http.body_limit;
+  inFlight.add(octets);
+  response.once('close', () => inFlight.remove(octets));
 }
 
 const CHALLENGE = { 'WWW-Authenticate': 'Bearer' };

@@ -150,8 +150,9 @@ export class SmtpListener implements Service {
     const count = (this.#perAddress.get(key) ?? 0) + 1;
     this.#perAddress.set(key, count);
     metrics.smtpSessions.inc({ listener: this.listener.name });
+    const result = count > limit ? 'refused' : 'accepted';
+    metrics.smtpSessionsTotal.inc({ listener: this.listener.name, result });
     if (count > limit) throw new SmtpError(421, '4.7.0', 'Too many connections from your address, try again later');
-    metrics.smtpSessionsTotal.inc({ listener: this.listener.name, result: 'accepted' });
   }
 
   #close(session: SMTPServerSession): void {
