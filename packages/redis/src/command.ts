@@ -44,13 +44,21 @@ export class RedisRefusedError extends Error {
   }
 }
 
+export interface ExecOptions {
+  /**
+   * Takes in something new, which is refused where Redis is at its `maxmemory`. All else runs beyond it, one command after
+   * another instead of in a transaction: what was accepted must come to its end for memory to become free.
+   */
+  readonly refusable?: boolean;
+}
+
 /** Runs commands durably. Implemented by GroupCommit. */
 export interface Executor {
   /**
-   * Runs the commands together, in order and atomically, in the next group.
+   * Runs the commands together, in order and atomically (but see ExecOptions), in the next group.
    * @returns one reply a command, once they are as durable as configured.
    * @throws RedisUnavailableError, RedisRefusedError: nothing ran · RedisUncertainError: it may have run ·
    *   ReplyError: this command failed while running, the others ran.
    */
-  exec(commands: readonly Command[]): Promise<unknown[]>;
+  exec(commands: readonly Command[], options?: ExecOptions): Promise<unknown[]>;
 }

@@ -1,7 +1,9 @@
 import { EventEmitter } from 'node:events';
 import type { Redis } from 'ioredis';
+import { beyondMemory } from './beyond-memory.js';
 import {
   type Command,
+  type ExecOptions,
   type Executor,
   RedisRefusedError,
   RedisUnavailableError,
@@ -10,12 +12,14 @@ import {
 
 interface Unit {
   readonly commands: readonly Command[];
+  readonly refusable: boolean;
   readonly resolve: (replies: unknown[]) => void;
   readonly reject: (error: Error) => void;
 }
 
 /** What a chainable ioredis transaction offers by name: commands and defined scripts. */
-type Chain = Record<string, (...args: unknown[]) => unknown> & { exec(): Promise<[Error | null, unknown][] | null> };
+type Replies = [Error | null, unknown][];
+type Chain = Record<string, (...args: unknown[]) => unknown> & { exec(): Promise<Replies | null> };
 
 export interface GroupCommitOptions {
   /** Replicas that must confirm a group before it counts as durable; 0 for none (`WAIT`). */
@@ -53,12 +57,12 @@ export class GroupCommit extends EventEmitter<{ available: []; unavailable: [] }
     return this.redis.status === 'ready';
   }
 
-  exec(commands: readonly Command[]): Promise<unknown[]> {
+  exec(commands: readonly Command[], { refusable = false }: ExecOptions = {}): Promise<unknown[]> {
     if (!this.available) return Promise.reject(new RedisUnavailableError());
     const unknown = commands.find(({ name, script }) => !script && !(name in this.redis));
     if (unknown) return Promise.reject(new Error(`Redis has no command ${unknown.name}`));
     return new Promise((resolve, reject) => {
-      this.#queue.push({ commands, resolve, reject });
+      this.#queue.push({ commands, refusable, resolve, reject });
       this.#schedule();
     });
   }
@@ -94,17 +98,11 @@ export class GroupCommit extends EventEmitter<{ available: []; unavailable: [] }
 
   async #runGroup(units: readonly Unit[]): Promise<void> {
     const started = performance.now();
-    let replies: [Error | null, unknown][];
+    let replies: Replies;
     try {
       replies = await this.#transact(units);
     } catch (error) {
-      const failure = asFailure(error);
-      if (failure instanceof RedisRefusedError) await this.#loadScripts(units);
-      // Refused as a whole although perhaps one command is to blame, as SET is when memory is short: each by itself.
-      if (failure instanceof RedisRefusedError && units.length > 1) {
-        for (const unit of units) await this.#runGroup([unit]);
-      } else for (const unit of units) unit.reject(failure);
-      return;
+      return this.#failed(units, asFailure(error));
     }
     this.options.onGroup?.(replies.length, performance.now() - started);
     if (replies.some(([error]) => isNoScript(error))) await this.#loadScripts(units);
@@ -115,10 +113,41 @@ export class GroupCommit extends EventEmitter<{ available: []; unavailable: [] }
     }
   }
 
-  async #transact(units: readonly Unit[]): Promise<[Error | null, unknown][]> {
+  async #failed(units: readonly Unit[], failure: Error): Promise<void> {
+    if (failure instanceof RedisRefusedError) {
+      await this.#loadScripts(units);
+      // Refused as a whole although perhaps one command is to blame: each by itself.
+      if (units.length > 1) {
+        for (const unit of units) await this.#runGroup([unit]);
+        return;
+      }
+      // With its memory full Redis refuses every transaction, even one that frees some.
+      if (failure.message.startsWith('OOM') && units[0]?.refusable === false)
+        return this.#runBeyondMemory(units[0], failure);
+    }
+    for (const unit of units) unit.reject(failure);
+  }
+
+  async #runBeyondMemory(unit: Unit, refusal: Error): Promise<void> {
+    try {
+      const replies = await this.#confirmed(beyondMemory(this.redis, unit.commands));
+      const broken = replies.find(([error]) => error && error.name !== 'ReplyError')?.[0];
+      if (broken) throw broken;
+      // Redis before 7 cannot do so, and then nothing ran.
+      settle(unit, replies, isUnable(replies[0]?.[0]) ? refusal : undefined);
+    } catch (error) {
+      unit.reject(asFailure(error));
+    }
+  }
+
+  #transact(units: readonly Unit[]): Promise<Replies> {
     const chain = this.redis.multi() as unknown as Chain;
     for (const unit of units) for (const command of unit.commands) this.#append(chain, command);
-    const running = chain.exec();
+    return this.#confirmed(chain.exec());
+  }
+
+  /** Waits for the replies, and for the replicas that are to confirm them. */
+  async #confirmed(running: Promise<Replies | null>): Promise<Replies> {
     const { replicas = 0, replicaTimeout = 5000 } = this.options;
     const waiting = replicas > 0 ? this.redis.wait(replicas, replicaTimeout) : undefined;
     waiting?.catch(() => {});
@@ -163,7 +192,9 @@ function sizeOf(command: Command): number {
   return bytes;
 }
 
-function settle(unit: Unit, replies: readonly [Error | null, unknown][]): void {
+/** @param refusal what to reject with, whatever the replies say. */
+function settle(unit: Unit, replies: Readonly<Replies>, refusal?: Error): void {
+  if (refusal) return unit.reject(refusal);
   const values: unknown[] = [];
   for (const [error, value] of replies) {
     // The rest of the unit ran, and the next time all of it will.
@@ -175,6 +206,7 @@ function settle(unit: Unit, replies: readonly [Error | null, unknown][]): void {
   unit.resolve(values);
 }
 
+const isUnable = (error: Error | null | undefined) => /shebang|compiling script/i.test(error?.message ?? '');
 const isNoScript = (error: Error | null): error is Error => error?.message.startsWith('NOSCRIPT') === true;
 
 /** Sorts what went wrong with a transaction: nothing ran, or it cannot be known. */

@@ -24,7 +24,8 @@ export class RedisBlobStore implements BlobStore {
     let size = 0;
     try {
       for await (const chunk of rechunk(source, CHUNK)) {
-        await this.#run({ name: 'set', args: [chunkKey(id, count), chunk, 'EX', UNFINISHED] });
+        const set: Command = { name: 'set', args: [chunkKey(id, count), chunk, 'EX', UNFINISHED] };
+        await this.executor.exec([set], { refusable: true });
         count += 1;
         size += chunk.length;
       }
@@ -65,7 +66,7 @@ export class RedisBlobStore implements BlobStore {
   async #complete(id: string, count: number): Promise<void> {
     const keep = Array.from({ length: count }, (_, at): Command => ({ name: 'persist', args: [chunkKey(id, at)] }));
     const done: Command = { name: 'set', args: [countKey(id), `${count} ${Date.now()}`] };
-    const replies = await this.executor.exec([...keep, done]);
+    const replies = await this.executor.exec([...keep, done], { refusable: true });
     if (replies.slice(0, count).some((kept) => kept !== 1)) {
       throw new Error(`chunks of the body of message ${id} expired before it was whole`);
     }

@@ -91,7 +91,7 @@ export class Committer {
     const started = performance.now();
     const arrivals = group.flatMap((waiting) => waiting.arrivals);
     try {
-      await this.executor.exec(this.commands(arrivals));
+      await this.executor.exec(this.commands(arrivals), { refusable: true });
       this.hooks.onCommit?.(arrivals.length, performance.now() - started);
       if (this.hooks.onReception) for (const { meta } of arrivals) this.hooks.onReception(reception(meta));
       for (const waiting of group) waiting.resolve();

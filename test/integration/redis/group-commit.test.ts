@@ -157,11 +157,14 @@ describe('failures', () => {
     expect((results[1] as PromiseRejectedResult).reason.message).toBe('Redis has no command nosuchcommand');
   });
 
-  it('memory that is short refuses every transaction, of which nothing ran, until there is some', async () => {
+  it('memory that is short refuses what takes in something new, of which nothing ran, until there is some', async () => {
     const add = increment('testMemory');
     const { used } = await redis.memory();
     await redis.client.config('SET', 'maxmemory', used - 1);
-    const results = await Promise.allSettled([redis.group.exec([set('big'), add]), redis.group.exec([set('small')])]);
+    const results = await Promise.allSettled([
+      redis.group.exec([set('big'), add], { refusable: true }),
+      redis.group.exec([set('small')], { refusable: true }),
+    ]);
     await redis.client.config('SET', 'maxmemory', 0);
     for (const result of results) {
       const { reason } = result as PromiseRejectedResult;
@@ -170,6 +173,35 @@ describe('failures', () => {
     }
     expect(await redis.client.dbsize()).toBe(0);
     expect(await redis.group.exec([set('big'), add])).toEqual(['OK', 5]);
+  });
+
+  it('memory that is short stops nothing else: it runs in order, with the same replies', async () => {
+    const add = increment('testBeyond');
+    const octets = Buffer.from([0, 255, 13, 10]);
+    const commands: Command[] = [
+      set('text', octets),
+      { name: 'get', args: ['text'], binary: true },
+      { name: 'hset', args: ['hash', 'a', 1, 'b', '2'] },
+      { name: 'hmget', args: ['hash', 'a', 'none'] },
+      { name: 'zadd', args: ['zset', 5, 'x'] },
+      { name: 'zrange', args: ['zset', 0, -1, 'WITHSCORES'] },
+      { name: 'get', args: ['none'] },
+      add,
+      { name: 'del', args: ['text', 'hash', 'zset', 'testBeyond'] },
+    ];
+    const usual = await redis.group.exec(commands);
+    const { used } = await redis.memory();
+    await redis.client.config('SET', 'maxmemory', used - 1);
+    const [full, failed, refused] = await Promise.allSettled([
+      redis.group.exec(commands),
+      redis.group.exec([set('before'), { name: 'lpush', args: ['before', 'x'] }, set('after')]),
+      redis.group.exec([set('new')], { refusable: true }),
+    ]);
+    await redis.client.config('SET', 'maxmemory', 0);
+    expect(full).toEqual({ status: 'fulfilled', value: usual });
+    expect((failed as PromiseRejectedResult).reason.message).toMatch(/^WRONGTYPE/);
+    expect((refused as PromiseRejectedResult).reason).toBeInstanceOf(RedisRefusedError);
+    expect(await redis.client.mget('before', 'after', 'new')).toEqual(['v', 'v', null]);
   });
 });
 
