@@ -17,6 +17,8 @@ export interface PolicyConsumerOptions {
    * @throws anything: the job is tried again after `retry`.
    */
   readonly handle: (job: PolicyJob) => Promise<Command[]>;
+  /** Called with a job, the same object that `handle` had, once its commands are recorded. */
+  readonly recorded?: (job: PolicyJob) => void;
   /** ms until a job whose handling failed is tried again. */
   readonly retry: number;
   readonly onError?: (error: Error, context: string) => void;
@@ -182,14 +184,17 @@ export class PolicyConsumer {
     const { redis } = this.options;
     this.#held.add(queue, taken.id);
     try {
-      const finish = await this.#evaluate(partition, taken, () => this.#goesOn(partition, turn));
-      const replies = await execUntilDone(redis.group, finish, {
+      const job = JSON.parse(taken.data) as PolicyJob;
+      const goesOn = () => this.#goesOn(partition, turn);
+      const finish = await this.#evaluate(partition, taken.id, job, goesOn);
+      const replies = await execUntilDone(redis.group, finish.commands, {
         signal: this.#abort.signal,
         onRetry: (error) => {
           this.#suspect(partition, queue, error);
           this.options.onError?.(error, 'recording verdicts');
         },
       });
+      if (finish.judged) this.options.recorded?.(job);
       return parseTaken(replies.at(-1));
     } catch (error) {
       if (error instanceof JobLostError) return {};
@@ -207,20 +212,26 @@ export class PolicyConsumer {
     return false;
   }
 
-  async #evaluate(partition: number, taken: TakenJob, goesOn: () => boolean): Promise<Command[]> {
+  /** @returns what ends the job: its verdicts, or its return for later. */
+  async #evaluate(
+    partition: number,
+    id: string,
+    job: PolicyJob,
+    goesOn: () => boolean,
+  ): Promise<{ commands: Command[]; judged: boolean }> {
     const { replica, handle, retry } = this.options;
     const queue = this.options.queue.partitions[partition] as BullQueue;
     try {
-      const commands = await handle(JSON.parse(taken.data) as PolicyJob);
-      return [...commands, queue.complete(taken.id, replica, goesOn())];
+      const commands = await handle(job);
+      return { commands: [...commands, queue.complete(id, replica, goesOn())], judged: true };
     } catch (error) {
-      this.options.onError?.(error as Error, `evaluating policy job ${taken.id}`);
+      this.options.onError?.(error as Error, `evaluating policy job ${id}`);
       // Trouble with Redis ends for all jobs at once, and what is recorded here waits for that anyway.
       const pause = isRedisTrouble(error) ? Math.min(REDIS_RETRY, retry) : retry;
       const at = Date.now() + pause;
       // BullMQ's answer does not tell when it is due, and by then another process may be the only one left.
       const wake: Command = { name: 'publish', args: [WAKE_POLICY, `${partition} ${at}`] };
-      return [wake, queue.delay(taken.id, replica, at, goesOn())];
+      return { commands: [wake, queue.delay(id, replica, at, goesOn())], judged: false };
     }
   }
 

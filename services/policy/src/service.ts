@@ -21,6 +21,7 @@ export function createPolicy(deps: PolicyDeps): Service {
     concurrency: config().policy.concurrency,
     retry: config().policy.retry,
     handle: (job) => worker.handle(job),
+    recorded: (job) => worker.recorded(job),
     onError: (error, context) => runtime.log.error({ error: error.message, stack: error.stack }, context),
   });
   return {

@@ -1,5 +1,5 @@
 import type { Config } from '@waypost/config';
-import type { MessageEvent, MessageRecord, RecipientStatus } from '@waypost/mail';
+import type { MessageEvent, MessageMeta, MessageRecord, RecipientStatus } from '@waypost/mail';
 import { wantsDsn } from '@waypost/mail';
 import { addToLanes, type PolicyJob, type PolicyQueue } from '@waypost/queue';
 import type { Command, Executor } from '@waypost/redis';
@@ -24,13 +24,30 @@ export interface WorkerDeps {
 
 /** Judges the messages of one policy job. */
 export class PolicyWorker {
+  /** Messages that a job ends, until its verdicts are recorded. */
+  readonly #ended = new WeakMap<PolicyJob, MessageMeta[]>();
+
   constructor(private readonly deps: WorkerDeps) {}
 
   /** @returns the commands that record the verdicts and hand the messages to their lanes. */
   async handle(job: PolicyJob): Promise<Command[]> {
     const [records, anySuppressed] = await this.#read(job.ids);
-    const judged = await Promise.all(records.map((record) => (record ? this.#judge(record, anySuppressed) : [])));
+    const ended: MessageMeta[] = [];
+    const judged = await Promise.all(
+      records.map((record) => (record ? this.#judge(record, anySuppressed, ended) : [])),
+    );
+    this.#ended.set(job, ended);
     return judged.flat();
+  }
+
+  /** Drops the bodies of messages that have no open recipient any more. */
+  recorded(job: PolicyJob): void {
+    const { spool, runtime } = this.deps;
+    for (const { id, body } of this.#ended.get(job) ?? []) {
+      spool
+        .remove(id, body)
+        .catch((error: Error) => runtime.log.warn({ id, error: error.message }, 'a body could not be removed yet'));
+    }
   }
 
   async #read(ids: readonly string[]): Promise<[(MessageRecord | undefined)[], boolean]> {
@@ -41,7 +58,7 @@ export class PolicyWorker {
     return [records, Number(count) > 0];
   }
 
-  async #judge(record: MessageRecord, anySuppressed: boolean): Promise<Command[]> {
+  async #judge(record: MessageRecord, anySuppressed: boolean, ended: MessageMeta[]): Promise<Command[]> {
     // Handed over, held or canceled already: a replayed job changes nothing.
     if (record.stage !== 'accepted' && record.stage !== 'scheduled') return [];
     const { runtime, spool, suppressions, checks } = this.deps;
@@ -63,6 +80,7 @@ export class PolicyWorker {
     );
     runtime.metrics.policySeconds.observe((performance.now() - started) / 1000);
     runtime.metrics.policyVerdicts.inc({ verdict: evaluation.open.length === 0 ? 'reject' : evaluation.kind });
+    if (evaluation.open.length === 0) ended.push(meta);
     span.set('waypost.verdict', evaluation.kind);
     span.end();
     return this.#record(record, evaluation, span.traceparent);
