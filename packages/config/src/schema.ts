@@ -192,7 +192,7 @@ export const configSchema = z.strictObject({
       /** Octets of the sink's newest messages kept to be read in the dashboard. */
       sink_keep: z.int().min(0).default(500),
       /** Retention of a record after the last recipient is terminal. */
-      retention: duration.default(259_200_000),
+      retention: duration.default(86_400_000),
     })
     .prefault({}),
   telemetry: z
