@@ -7,6 +7,7 @@ import {
   TEST_KEY,
   type TestRedis,
   type WaypostProcess,
+  waitFor,
 } from '@waypost/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type CallOptions, call, email } from '../../support/http.js';
@@ -110,18 +111,19 @@ describe('the admin pages', () => {
   it('list caught mail and show it without running it', async () => {
     const html = '<script>alert(1)</script><img src="https://tracker.example/x.png"><p>shown</p>';
     await api('/v1/emails', { body: email('<b>caught</b>', { html }) });
-    const page = await waitForStatus(async () => {
-      const answer = await call(waypost.api, '/');
-      return { ...answer, status: answer.body.includes('/caught/') ? 200 : 0 };
-    }, 200);
+    const mine = await waitFor('the caught mail', async () => {
+      const caught = (await call(waypost.api, '/admin/v1/caught')).body.data as { key: string }[];
+      const paths = caught.map(({ key }) => `/caught/${encodeURIComponent(key)}`);
+      const shown = await Promise.all(paths.map((path) => call(waypost.api, path)));
+      return shown.find(({ body }) => body.includes('caught&#60;'));
+    });
+    const page = await call(waypost.api, '/');
+    expect(page.body).toContain('/caught/');
     const policy = page.headers.get('content-security-policy') ?? '';
     expect(policy).toContain("default-src 'none'");
     expect(policy).not.toContain('script-src');
-    const caught = (await call(waypost.api, '/admin/v1/caught')).body.data as { key: string }[];
-    const shown = await Promise.all(caught.map(({ key }) => call(waypost.api, `/caught/${encodeURIComponent(key)}`)));
-    const mine = shown.find(({ body }) => body.includes('caught&#60;'));
-    expect(mine?.body).not.toContain('<b>caught');
-    const [, part = ''] = /<iframe sandbox src="([^"]+)"/.exec(mine?.body ?? '') ?? [];
+    expect(mine.body).not.toContain('<b>caught');
+    const [, part = ''] = /<iframe sandbox src="([^"]+)"/.exec(mine.body) ?? [];
     const frame = await call(waypost.api, part);
     expect(frame.headers.get('content-security-policy')).toMatch(/default-src 'none';.*sandbox/);
   });
@@ -140,7 +142,6 @@ describe('the admin pages', () => {
 });
 
 async function waitForStatus<T extends { status: number }>(ask: () => Promise<T>, status: number): Promise<T> {
-  const { waitFor } = await import('@waypost/testkit');
   return waitFor(`status ${status}`, async () => {
     const answer = await ask();
     return answer.status === status && answer;

@@ -17,7 +17,8 @@ beforeAll(async () => {
 });
 afterAll(() => relay?.stop());
 
-const needs = (...programs: string[]) => describe.skipIf(missing(...programs).length > 0);
+const client = (name: string, program: string, suite: () => void) =>
+  describe.skipIf(missing(program).length > 0)(`${name} (needs ${program})`, suite);
 
 /** @param name is also the subject that is waited for. */
 async function sends(name: string, program: string, args: readonly string[], input?: string): Promise<string> {
@@ -26,7 +27,7 @@ async function sends(name: string, program: string, args: readonly string[], inp
   return (await arrival(relay.peer, name)).body.toString();
 }
 
-needs('swaks')('swaks', () => {
+client('swaks', 'swaks', () => {
   const common = ['--from', 'a@example.com', '--to', 'b@example.org', '--server', '127.0.0.1'];
   const auth = (kind: string) => ['--auth', kind, '--auth-user', 'swaks', '--auth-password', TEST_KEY];
 
@@ -60,7 +61,7 @@ needs('swaks')('swaks', () => {
   });
 });
 
-needs('msmtp')('msmtp', () => {
+client('msmtp', 'msmtp', () => {
   it('submits over STARTTLS', async () => {
     const file = join(relay.waypost.dir, 'msmtprc');
     const lines = ['account default', 'host 127.0.0.1', `port ${port('submission')}`, 'tls on', 'tls_certcheck off'];
@@ -73,7 +74,7 @@ needs('msmtp')('msmtp', () => {
   });
 });
 
-needs('curl')('curl', () => {
+client('curl', 'curl', () => {
   it('submits over implicit TLS', async () => {
     const url = ['--url', `smtps://127.0.0.1:${port('submissions')}`, '-k', '--user', `curl:${TEST_KEY}`];
     const envelope = ['--mail-from', 'a@example.com', '--mail-rcpt', 'b@example.org', '-T', '-'];
@@ -81,7 +82,7 @@ needs('curl')('curl', () => {
   });
 });
 
-needs('python3')('Python smtplib', () => {
+client('smtplib', 'python3', () => {
   it('submits over STARTTLS, several messages in one session', async () => {
     const script = [
       'import smtplib, ssl, sys',
