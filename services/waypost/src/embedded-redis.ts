@@ -103,6 +103,8 @@ export class EmbeddedRedis {
       'no-appendfsync-on-rewrite': 'no',
       // Records are small hashes with long values: kept compact they take a tenth less memory.
       'hash-max-listpack-value': 4096,
+      // Bodies pass through the log; rewriting it often would cost more than its room on disk.
+      'auto-aof-rewrite-min-size': '256mb',
       'aof-load-truncated': 'yes',
       daemonize: 'no',
     };
