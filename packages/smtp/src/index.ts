@@ -1,5 +1,6 @@
 export * from './client/client.js';
 export * from './server/certificates.js';
 export type { SessionLimits } from './server/connection.js';
+export * from './server/input-stream.js';
 export * from './server/proxy-protocol.js';
 export * from './server/server.js';

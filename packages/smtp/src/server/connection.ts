@@ -1,7 +1,8 @@
 import type { Socket } from 'node:net';
 import type { Networks } from '@waypost/config';
 import { SMTPConnection } from 'smtp-server/lib/smtp-connection.js';
-import { SMTPStream } from 'smtp-server/lib/smtp-stream.js';
+import type { SMTPStream } from 'smtp-server/lib/smtp-stream.js';
+import { InputStream } from './input-stream.js';
 
 /** What one session may do. Times in ms. */
 export interface SessionLimits {
@@ -29,29 +30,8 @@ export interface ConnectionHost {
 const MAIL_PARAMS = new Set(['SIZE', 'BODY', 'SMTPUTF8', 'REQUIRETLS', 'RET', 'ENVID', 'AUTH']);
 const RCPT_PARAMS = new Set(['NOTIFY', 'ORCPT']);
 const ENHANCED = /^[245]\.\d{1,3}\.\d{1,3}(?: |$)/;
-const LF = 0x0a;
-const CR = 0x0d;
 
 type Parsed = Exclude<ReturnType<SMTPConnection['_parseAddressCommand']>, false>;
-
-/** Command lines must end in CRLF (RFC 5321 §2.3.8); smtp-server itself also takes a bare LF. */
-class StrictStream extends SMTPStream {
-  onBareLf: () => void = () => undefined;
-  #lastOctet = 0;
-
-  override _write(chunk: Buffer, encoding: BufferEncoding, next: (error?: Error | null) => void): void {
-    if (!this._dataMode && !this.isClosed && this.#hasBareLf(chunk)) this.onBareLf();
-    if (chunk.length > 0) this.#lastOctet = chunk[chunk.length - 1] as number;
-    super._write(chunk, encoding, next);
-  }
-
-  #hasBareLf(chunk: Buffer): boolean {
-    for (let at = chunk.indexOf(LF); at >= 0; at = chunk.indexOf(LF, at + 1)) {
-      if ((at === 0 ? this.#lastOctet : chunk[at - 1]) !== CR) return true;
-    }
-    return false;
-  }
-}
 
 /** smtp-server's connection, with what a relay needs beyond it. */
 export class WaypostConnection extends SMTPConnection {
@@ -90,12 +70,11 @@ export class WaypostConnection extends SMTPConnection {
   }
 
   override _createParser(): SMTPStream {
-    if (!this.limits.strictCommands) return super._createParser();
-    const parser = new StrictStream({ maxCommandLength: this._server.options.maxCommandLength ?? 0 });
+    const parser = new InputStream({ maxCommandLength: this._server.options.maxCommandLength ?? 0 });
     parser.oncommand = (command: Buffer, callback: () => void) => this._onCommand(command, callback);
     parser.on('error', (error) => this.send(421, `4.5.2 ${error.message}`, false));
     parser.onBareLf = () => {
-      if (this._upgrading) return;
+      if (this._upgrading || !this.limits.strictCommands) return;
       this.send(521, '5.5.2 Lines must end in CRLF, closing connection', false);
       this.close();
     };
