@@ -25,8 +25,10 @@ await new LaneScheduler({
   redis,
   replica,
   idle: 100,
+  maxSessions: () => 1000,
   handler: {
     limit: () => 2,
+    offers: (lane) => [{ limits: [{ key: `site:${lane}`, connections: 2, rates: [] }], scopes: [] }],
     open: () => ({
       alive: true,
       attempt: ({ id }) => {

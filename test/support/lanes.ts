@@ -77,7 +77,8 @@ export function scheduler(options: SchedulerOptions): Recorded {
     scheduler: new LaneScheduler({
       redis,
       replica,
-      handler: { open, limit: () => limit },
+      handler: { open, limit: () => limit, offers: (lane) => [plainOffer(lane, limit)] },
+      maxSessions: () => 1000,
       ledger,
       idle,
       onError: (error) => errors.push(error),
@@ -87,6 +88,12 @@ export function scheduler(options: SchedulerOptions): Recorded {
     sessions,
   };
 }
+
+/** A lane's own limit of sessions and nothing else. */
+export const plainOffer = (lane: string, connections: number) => ({
+  limits: [{ key: `site:${lane}`, connections, rates: [] }],
+  scopes: [`site:${lane}`],
+});
 
 export function laneJob(id: string, lane = 'smtp:host:25'): { jobId: string; job: LaneJob } {
   const job: LaneJob = {

@@ -1,6 +1,7 @@
 import { Networks } from './networks.js';
 import { parseTarget } from './route.js';
 import type { Config, ListenerConfig } from './schema.js';
+import type { ReplyRule } from './shaping-schema.js';
 
 /** @returns what is wrong with a configuration that a schema cannot say, a sentence each. */
 export function checkMeaning(config: Config): string[] {
@@ -13,6 +14,8 @@ export function checkMeaning(config: Config): string[] {
     ...config.keys.flatMap(({ id, networks }) => checkNetworks(`keys "${id}": "networks"`, networks)),
     ...checkNetworks('http.trust_proxy', config.http.trust_proxy),
     ...config.routes.flatMap(({ to }, index) => checkTarget(`routes.${index}.to`, to)),
+    ...checkEgress(config),
+    ...[...config.shaping, ...config.providers].flatMap(({ replies }, index) => checkReplies(index, replies)),
   ];
   if (config.redis.cluster) {
     problems.push('redis.cluster: Redis Cluster is not supported yet; give redis.url, or redis.sentinel for failover');
@@ -69,4 +72,36 @@ function attempt(at: string, read: () => unknown): string[] {
   } catch (error) {
     return [`${at}: ${(error as Error).message}`];
   }
+}
+
+/** Names that point at nothing, and names that two things have. */
+function checkEgress({ egress, routes, shaping }: Config): string[] {
+  const sources = egress.sources.map(({ name }) => name);
+  const pools = egress.pools.map(({ name }) => name);
+  const unknown = (at: string, name: string | undefined, known: readonly string[], what: string) =>
+    name === undefined || known.includes(name) ? [] : [`${at}: there is no ${what} "${name}" under egress`];
+  return [
+    ...repeated([...sources]).map((name) => `egress.sources "${name}": the name is taken; give each source its own`),
+    ...repeated([...pools]).map((name) => `egress.pools "${name}": the name is taken; give each pool its own`),
+    ...[...sources, ...pools]
+      .filter((name) => !/^[a-z0-9][a-z0-9._-]*$/i.test(name))
+      .map((name) => `egress "${name}": a name is letters, digits, dots, dashes and underscores`),
+    ...egress.pools.flatMap((pool) =>
+      pool.sources.flatMap(({ source }) => unknown(`egress.pools "${pool.name}"`, source, sources, 'source')),
+    ),
+    ...unknown('egress.default_pool', egress.default_pool, pools, 'pool'),
+    ...routes.flatMap(({ pool }, index) => unknown(`routes.${index}.pool`, pool, pools, 'pool')),
+    ...shaping.flatMap(({ source }, index) => unknown(`shaping.${index}.source`, source, sources, 'source')),
+  ];
+}
+
+function checkReplies(index: number, replies: readonly ReplyRule[]): string[] {
+  return replies.flatMap(({ text, status, code, action, rate, connections }, at) => {
+    const where = `replies.${at} of shaping rule or provider ${index}`;
+    return [
+      ...(text === undefined ? [] : attempt(`${where}: "text"`, () => new RegExp(text, 'i'))),
+      ...((text ?? status ?? code) ? [] : [`${where}: give "text", "status" or "code", else every reply would fit`]),
+      ...(action === 'slow' && !rate && !connections ? [`${where}: "slow" needs "rate" or "connections"`] : []),
+    ];
+  });
 }

@@ -48,13 +48,45 @@ export function laneOf(target: Target): string {
   }
 }
 
-/** Names longer or odder than a key should be go in by their hash. */
-function short(name: string): string {
-  if (name.length <= 100 && /^[a-z0-9._-]+$/.test(name)) return name;
+/** @returns the name as it can stand in a Redis key: longer or odder ones go in by their hash. */
+export function short(name: string): string {
+  if (name.length <= 100 && /^[a-z0-9._~+-]+$/.test(name)) return name;
   return `${name.replace(/[^a-z0-9._-]/g, '_').slice(0, 60)}-${createHash('sha256').update(name).digest('hex').slice(0, 16)}`;
 }
 
-/** @returns the first route whose pattern matches the domain. */
-export function matchRoute(routes: readonly RouteConfig[], domain: string): RouteConfig | undefined {
-  return routes.find((route) => matchDomain(route.match, domain));
+/** What a route may look at of a message. */
+export interface RouteFacts {
+  /** The recipient's. */
+  readonly domain: string;
+  /** The reverse-path's domain; '' for the null reverse-path. */
+  readonly sender?: string;
+  readonly tenant?: string | undefined;
+  readonly tags?: readonly MessageTag[] | undefined;
+}
+
+export interface MessageTag {
+  readonly name: string;
+  readonly value: string;
+}
+
+/** @returns the first route that fits. */
+export function matchRoute(routes: readonly RouteConfig[], facts: RouteFacts): RouteConfig | undefined {
+  return routes.find(
+    ({ match, tenant, tag, sender }) =>
+      matchDomain(match, facts.domain) &&
+      (tenant === undefined || tenant === facts.tenant) &&
+      (tag === undefined || hasTag(facts.tags, tag)) &&
+      (sender === undefined || matchDomain(sender, facts.sender ?? '')),
+  );
+}
+
+/** @param wanted `name`, or `name=value`. */
+export function hasTag(tags: readonly MessageTag[] | undefined, wanted: string): boolean {
+  return tags?.some(({ name, value }) => wanted === name || wanted === `${name}=${value}`) === true;
+}
+
+/** @returns what tells a route from the others, to find it again in a configuration that was loaded anew. */
+export function routeId({ match, tenant, tag, sender }: RouteConfig): string {
+  const selectors = Object.entries({ tenant, tag, sender }).filter(([, value]) => value !== undefined);
+  return [match, ...selectors.map(([name, value]) => `${name}=${value}`)].join(' ');
 }

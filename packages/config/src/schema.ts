@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { shapingSections } from './shaping-schema.js';
 import { bytes, duration } from './units.js';
 
 /** Environment of one TLS identity; files are watched and reloaded. */
@@ -46,20 +47,18 @@ const limits = z.strictObject({
 });
 
 const route = z.strictObject({
+  /** The recipient's domain: `example.com`, `*.example.com` or `*`. */
   match: z.string(),
+  /** Only mail of this tenant, with this tag (`name` or `name=value`), from this sender domain. */
+  tenant: z.string().optional(),
+  tag: z.string().optional(),
+  sender: z.string().optional(),
   /** `mx`, `sink`, `smtp://host[:port]`, `smtps://`, `lmtp://host:port`, `lmtp:/socket`, `maildir:/path`. */
   to: z.string(),
   auth: z.strictObject({ user: z.string(), password: z.string() }).optional(),
   tls: z.enum(['none', 'opportunistic', 'required', 'verify']).optional(),
-});
-
-const shaping = z.strictObject({
-  /** Lane or domain pattern: `mx:example.com`, `example.com`, `*`. */
-  match: z.string(),
-  connections: z.int().min(1).optional(),
-  messages_per_connection: z.int().min(1).optional(),
-  recipients_per_transaction: z.int().min(1).optional(),
-  tls: z.enum(['none', 'opportunistic', 'required', 'verify']).optional(),
+  /** The egress pool that carries this mail. */
+  pool: z.string().optional(),
 });
 
 const key = z.strictObject({
@@ -151,7 +150,7 @@ export const configSchema = z.strictObject({
     })
     .prefault({}),
   routes: z.array(route).default([]),
-  shaping: z.array(shaping).default([]),
+  ...shapingSections,
   delivery: z
     .strictObject({
       /** Messages older than this expire. */
@@ -165,8 +164,10 @@ export const configSchema = z.strictObject({
           jitter: z.number().min(0).max(1).default(0.2),
         })
         .prefault({}),
-      /** Connections a lane may have over all replicas, where no shaping rule says otherwise. */
+      /** Connections a site may have from one source over all replicas, where no shaping rule says otherwise. */
       connections: z.int().min(1).default(20),
+      /** Connections one process may have over all lanes. */
+      sessions: z.int().min(1).default(1000),
       messages_per_connection: z.int().min(1).default(1000),
       recipients_per_transaction: z.int().min(1).max(1000).default(100),
       /** An open connection without work is kept this long. */

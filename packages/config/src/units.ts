@@ -32,3 +32,43 @@ export const duration = z.union([
     return z.NEVER;
   }),
 ]);
+
+/** So many messages in so long. */
+export interface Rate {
+  readonly limit: number;
+  /** Milliseconds: a second, a minute, an hour or a day. */
+  readonly period: number;
+}
+
+const RATE = /^(\d+)\s*\/\s*(s|sec|min|m|h|hour|d|day)$/;
+const PERIODS: Record<string, number> = { s: 1e3, m: 60e3, h: 3600e3, d: 86400e3 };
+
+/** Messages in a time, such as `50/s`, `1000/min`, `20000/h` or `100000/d`; a list where several hold at once. */
+export const rates = z.union([z.string(), z.array(z.string())]).transform((given, ctx): Rate[] =>
+  [given].flat().map((text) => {
+    const match = RATE.exec(text);
+    const period = PERIODS[match?.[2]?.[0] ?? ''];
+    if (match && period && Number(match[1]) > 0) return { limit: Number(match[1]), period };
+    ctx.addIssue({
+      code: 'custom',
+      message: `"${text}" is not a rate; write such as 50/s, 1000/min, 20000/h or 100000/d`,
+    });
+    return z.NEVER;
+  }),
+);
+
+const COUNT = /^(\d+)\s*\/\s*(.+)$/;
+
+/** How often in which time: `5/1h`, `10/15m`. */
+export const occurrences = z.string().transform((text, ctx): Rate => {
+  const match = COUNT.exec(text);
+  const period = duration.safeParse(match?.[2]);
+  if (match && period.success && Number(match[1]) > 0 && period.data > 0) {
+    return { limit: Number(match[1]), period: period.data };
+  }
+  ctx.addIssue({
+    code: 'custom',
+    message: `"${text}" does not say how often in which time; write such as 5/1h or 10/15m`,
+  });
+  return z.NEVER;
+});

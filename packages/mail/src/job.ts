@@ -27,7 +27,7 @@ export interface LaneJob {
   readonly id: string;
   readonly lane: string;
   readonly target: Target;
-  /** `match` of the route in the configuration that chose the target. */
+  /** Which route of the configuration chose the target: `routeId`. */
   readonly route: string;
   readonly sender: string;
   readonly rcpts: readonly JobRecipient[];
@@ -41,5 +41,13 @@ export interface LaneJob {
   readonly prepend?: string;
   /** MessageMeta.receivedAt: `max_age` counts from here. */
   readonly receivedAt: number;
+  /** For rules by tenant and tag, and for queue control. */
+  readonly tenant?: string;
+  readonly tags?: readonly { readonly name: string; readonly value: string }[];
+  /** Egress pool that the route asks for. */
+  readonly pool?: string;
+  /** Attempts made in other lanes before it was moved here, and how often it was moved by itself. */
+  readonly tried?: number;
+  readonly moved?: number;
   readonly traceparent?: string;
 }

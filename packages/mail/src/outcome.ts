@@ -25,6 +25,8 @@ export interface Outcome {
   /** Too many recipients in one transaction: those left may go in another one at once (RFC 5321 §4.5.3.1.10). */
   readonly tooManyRecipients: boolean;
   readonly reply: Reply;
+  /** The reply is the remote's own; else it is our words for what went wrong. */
+  readonly remote: boolean;
 }
 
 /**
@@ -40,6 +42,7 @@ export function classifyReply(phase: AttemptPhase, reply: Reply): Outcome {
     nextHost,
     tooManyRecipients: false,
     reply,
+    remote: true,
   });
   if (phase === 'dot' && reply.code >= 200 && reply.code < 300) return at('delivered');
   if (isTransient(reply))
@@ -88,6 +91,7 @@ export function classifyFailure(phase: AttemptPhase, error: TransportError, peer
     nextHost: !unknown,
     tooManyRecipients: false,
     reply: { code: 451, enhanced, text: `${peer}: ${what} ${doing}` },
+    remote: false,
   };
 }
 

@@ -1,4 +1,6 @@
 export { BullQueue, JobLostError, loadBullScripts } from './bull.js';
+export * from './holds.js';
+export { type Answer, ask, parseAnswer } from './lane-leases.js';
 export * from './lane-queue.js';
 export * from './lane-scheduler.js';
 export * from './names.js';

@@ -1,5 +1,7 @@
-import type { RedisHandle } from '@waypost/redis';
-import { LEASE_FREED, leaseKey } from './names.js';
+import type { Command, RedisHandle } from '@waypost/redis';
+import type { Offer } from '@waypost/shaping';
+import { LEASE_FREED } from './names.js';
+import { Permits } from './permits.js';
 import { execUntilDone } from './persist.js';
 import type { LaneHandler } from './port.js';
 import { acquireLease, releaseLease, renewLeases } from './scripts/lease.js';
@@ -13,11 +15,32 @@ export interface LaneLeasesOptions {
 
 /** A lease outlives its holder by this at most, ms. */
 const LEASE_DURATION = 30_000;
+/** Permits are given for no longer ahead than this, ms: what a session that dies holds is lost. */
+const HORIZON = 1_000;
 let serial = 0;
+
+/** One session's right to a connection, and to messages at a rate where there is one. */
+export interface Lease {
+  readonly name: string;
+  readonly offer: Offer;
+  /** Absent where no rate is set. */
+  readonly permits?: Permits;
+  /** The suspended scope that this session is to try first, if any. */
+  readonly probe?: string;
+}
+
+/** Why there is no lease or permit now. */
+export interface Refusal {
+  readonly reason: 'suspended' | 'probing' | 'connections' | 'rate' | 'offers';
+  /** The limit or scope. */
+  readonly key: string;
+  /** ms until it may be different. */
+  readonly wait: number;
+}
 
 /** The leases this process holds of one lane. Each stands for one session, thus one connection at most. */
 export class LaneLeases {
-  readonly #held = new Set<string>();
+  readonly #held = new Map<string, Lease>();
   /** Those on their way back: renewing one would bring it to life again with nobody to release it. */
   readonly #leaving = new Set<string>();
   #renewal: NodeJS.Timeout | undefined;
@@ -31,50 +54,141 @@ export class LaneLeases {
     return this.#held.size;
   }
 
-  /** Leases there may be over all replicas. */
+  /** Sessions worth having over all replicas. */
   get limit(): number {
     return this.options.handler.limit(this.lane);
   }
 
-  /** Asks for `count` leases in one round trip. @returns those granted. */
-  async acquire(count: number): Promise<string[]> {
+  /** Asks for `count` leases in one round trip. */
+  async acquire(count: number): Promise<{ granted: Lease[]; refusal?: Refusal }> {
     const names = Array.from({ length: count }, () => `${this.options.replica}#${++serial}`);
-    const { limit } = this;
+    const offers = this.options.handler.offers(this.lane);
     const replies = await this.options.redis.group.exec(
-      names.map((name) => ({
-        name: acquireLease.name,
-        script: acquireLease,
-        args: [leaseKey(this.lane), name, limit, LEASE_DURATION],
-      })),
+      names.map((name) => ask({ lane: this.lane, holder: name, want: 1, offers, lease: true })),
     );
-    const granted = names.filter((_, at) => replies[at] === 1);
-    for (const name of granted) this.#held.add(name);
+    const granted: Lease[] = [];
+    let refusal: Refusal | undefined;
+    replies.forEach((reply, at) => {
+      const answer = parseAnswer(reply);
+      const offer = offers[answer.offer - 1];
+      if (!offer) {
+        refusal = answer;
+        return;
+      }
+      const lease = toLease(names[at] as string, offer, answer);
+      this.#held.set(lease.name, lease);
+      granted.push(lease);
+    });
     if (granted.length > 0 && !this.#renewal) {
       this.#renewal = setInterval(() => void this.#renew(), LEASE_DURATION / 3);
       this.#renewal.unref();
     }
-    return granted;
+    return { granted, ...(refusal ? { refusal } : {}) };
+  }
+
+  /** Asks for permits to go on with a lease. @returns undefined where some were given. */
+  async permit(lease: Lease): Promise<Refusal | undefined> {
+    const { offer, permits } = lease;
+    if (!permits) return undefined;
+    const [reply] = await this.options.redis.group.exec([
+      ask({ lane: this.lane, holder: lease.name, want: permits.want, offers: [offer], lease: false }),
+    ]);
+    const answer = parseAnswer(reply);
+    if (answer.offer === 0) return answer;
+    permits.grant(answer.permits, answer.delay, answer.gap);
+    return undefined;
   }
 
   /** Gives a lease back, however long Redis is away. */
-  async release(name: string): Promise<void> {
+  async release(lease: Lease): Promise<void> {
     const { redis, signal } = this.options;
-    this.#leaving.add(name);
-    const args = [leaseKey(this.lane), name, this.limit, LEASE_FREED, this.lane];
+    this.#leaving.add(lease.name);
+    const limits = lease.offer.limits.filter(({ connections }) => connections !== undefined);
+    const unused = lease.permits?.unused ?? 0;
+    const quotas =
+      unused === 0
+        ? []
+        : lease.offer.limits.flatMap(({ key, rates }) => rates.filter(isQuota).map(({ period }) => [key, period]));
+    const args = [
+      lease.name,
+      LEASE_FREED,
+      lease.probe ?? '',
+      unused,
+      JSON.stringify(quotas),
+      ...limits.map(({ key }) => key),
+    ];
     await execUntilDone(redis.group, [{ name: releaseLease.name, script: releaseLease, args }], { signal }).catch(
       () => undefined,
     );
-    this.#held.delete(name);
-    this.#leaving.delete(name);
+    this.#held.delete(lease.name);
+    this.#leaving.delete(lease.name);
     if (this.#held.size > 0) return;
     clearInterval(this.#renewal);
     this.#renewal = undefined;
   }
 
   async #renew(): Promise<void> {
-    const names = [...this.#held].filter((name) => !this.#leaving.has(name));
-    if (names.length === 0) return;
-    const args = [leaseKey(this.lane), LEASE_DURATION, ...names];
+    const pairs = [...this.#held.values()]
+      .filter(({ name }) => !this.#leaving.has(name))
+      .flatMap(({ name, offer }) =>
+        offer.limits.filter(({ connections }) => connections !== undefined).flatMap(({ key }) => [key, name]),
+      );
+    if (pairs.length === 0) return;
+    const args = [LEASE_DURATION, ...pairs];
     await this.options.redis.group.exec([{ name: renewLeases.name, script: renewLeases, args }]).catch(() => undefined);
   }
+}
+
+/** A limit by hour or day counts; shorter ones are spaced. */
+const isQuota = ({ period }: { readonly period: number }) => period > 60_000;
+
+interface Question {
+  readonly lane: string;
+  readonly holder: string;
+  readonly want: number;
+  readonly offers: readonly Offer[];
+  readonly lease: boolean;
+  readonly dry?: boolean;
+}
+
+/** @returns the command that asks for a lease or for permits; see `acquireLease`. */
+export function ask({ offers, ...question }: Question): Command {
+  const plain = offers.map(({ limits, scopes }) => ({ limits, scopes }));
+  const request = JSON.stringify({ ...question, offers: plain, ttl: LEASE_DURATION, horizon: HORIZON });
+  return { name: acquireLease.name, script: acquireLease, args: [request] };
+}
+
+/** What came of it; `offer` counts from 1 and is 0 where all were refused. */
+export interface Answer extends Refusal {
+  readonly offer: number;
+  readonly permits: number;
+  /** ms */
+  readonly delay: number;
+  /** ms */
+  readonly gap: number;
+  readonly probe: string;
+}
+
+export function parseAnswer(reply: unknown): Answer {
+  const [offer, permits, delay, gap, probe, reason, key, wait] = reply as [
+    number,
+    number,
+    number,
+    number,
+    string,
+    Refusal['reason'],
+    string,
+    number,
+  ];
+  return { offer, permits, delay, gap: gap / 1000, probe, reason, key, wait };
+}
+
+function toLease(name: string, offer: Offer, answer: Answer): Lease {
+  const { probe } = answer;
+  // A probe is one message: more permits are only had when it went well.
+  const rated = probe !== '' || offer.limits.some(({ rates }) => rates.length > 0);
+  if (!rated) return { name, offer };
+  const permits = new Permits();
+  permits.grant(answer.permits, answer.delay, answer.gap);
+  return { name, offer, permits, ...(probe ? { probe } : {}) };
 }

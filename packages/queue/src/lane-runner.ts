@@ -1,13 +1,15 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { LaneJob } from '@waypost/mail';
 import { type Command, type RedisHandle, RedisUncertainError } from '@waypost/redis';
 import { type BullQueue, JobLostError, parseTaken, type Taken, type TakenJob } from './bull.js';
 import type { HeldJobs } from './held-jobs.js';
-import { LaneLeases } from './lane-leases.js';
+import { LaneLeases, type Lease, type Refusal } from './lane-leases.js';
 import { LOCK_DURATION, laneQueue, wakeLane } from './lane-queue.js';
 import { LANES_DUE } from './names.js';
 import { execUntilDone, isRedisTrouble } from './persist.js';
 import type { LaneHandler, LaneLedger, LaneSession, Settlement } from './port.js';
 import { retireLane } from './scripts/retire.js';
+import type { SessionSlots } from './session-slots.js';
 
 export interface LaneRunnerOptions {
   readonly redis: RedisHandle;
@@ -16,6 +18,7 @@ export interface LaneRunnerOptions {
   readonly ledger: LaneLedger;
   readonly idle: number;
   readonly held: HeldJobs;
+  readonly slots: SessionSlots;
   readonly signal: AbortSignal;
   readonly running: () => boolean;
   /** No session is left here; `nextAt` is when the lane has work again, as far as is known. */
@@ -26,6 +29,11 @@ export interface LaneRunnerOptions {
 /** An internal failure puts a job off by this, ms; one of Redis by less, as it ends for all jobs at once. */
 const INTERNAL_RETRY = 30_000;
 const REDIS_RETRY = 1_000;
+/** A lane that was refused for a rate asks no sooner again, ms: the sessions it has carry on meanwhile. */
+const PARKED = 1_000;
+/** Messages after which a session makes room for a lane that has none. */
+const FAIR_SHARE = 20;
+const LONGEST_TIMER = 0x7fffffff;
 
 /** One lane's sessions in this process. */
 export class LaneRunner {
@@ -33,6 +41,9 @@ export class LaneRunner {
   readonly #leases: LaneLeases;
   /** Sessions waiting for work with their lease and connection kept; the last one in is the first one out. */
   readonly #idle: ((work: boolean) => void)[] = [];
+  readonly #hurry = new AbortController();
+  /** Set while no further session is to be asked for. */
+  #parked: NodeJS.Timeout | undefined;
   /** The earliest retry that was set from here and may not be known to idle sessions, ms since the epoch. */
   #retryAt = Number.POSITIVE_INFINITY;
   #wanted = 0;
@@ -52,6 +63,11 @@ export class LaneRunner {
     return this.#leases.size;
   }
 
+  /** Whether a rate or a suspension holds the lane back. */
+  get parked(): boolean {
+    return this.#parked !== undefined;
+  }
+
   /** Says that about `count` jobs came in, or that a lease was freed. */
   wake(count: number): void {
     this.#wakes += 1;
@@ -68,60 +84,145 @@ export class LaneRunner {
     void this.#startSessions();
   }
 
+  /** What held the lane back may be gone: asks again at once. */
+  unpark(): void {
+    if (this.#parked === undefined) return;
+    clearTimeout(this.#parked);
+    this.#parked = undefined;
+    this.wake(1);
+  }
+
   /** Resolves when no session is left. */
   drain(): Promise<void> {
+    clearTimeout(this.#parked);
     for (const resume of this.#idle.splice(0)) resume(false);
+    this.#hurry.abort();
     if (this.#leases.size === 0 && !this.#starting) return Promise.resolve();
     return new Promise((resolve) => {
       this.#done = resolve;
     });
   }
 
+  /** Waits until it may be different, with no session more than there are. */
+  #park({ reason, wait }: Refusal): void {
+    if (reason === 'connections' || this.#parked !== undefined || !this.options.running()) return;
+    const least = this.#leases.size > 0 || reason === 'rate' ? PARKED : 0;
+    const pause = Math.min(LONGEST_TIMER, Math.max(least, wait) * (1 + Math.random() / 10));
+    this.#parked = setTimeout(() => this.unpark(), pause);
+    this.#parked.unref();
+  }
+
   async #startSessions(): Promise<void> {
-    if (this.#starting) return;
+    if (this.#starting || this.#parked !== undefined) return;
     this.#starting = true;
+    let inLine = false;
     try {
       while (this.#wanted > 0 && this.options.running()) {
-        const count = this.#wanted;
+        const { slots } = this.options;
+        const count = slots.take(this.#leases.size, this.#wanted);
+        inLine = count === 0 && this.#leases.size === 0;
+        if (count === 0) break;
         this.#wanted = 0;
-        const granted = await this.#leases.acquire(count);
-        for (const lease of granted) void this.#run(lease);
-        if (granted.length < count) break;
+        const granted = await this.#lease(count);
+        if (granted < count) break;
       }
     } catch (error) {
       this.#report(error, `asking for a lease of ${this.lane}`);
     }
     this.#wanted = 0;
     this.#starting = false;
+    if (inLine) return this.options.slots.stand(this.lane, () => this.wake(1));
     // Refused: whoever holds the leases serves the lane, and says so when one is free.
-    if (this.#leases.size === 0) this.#retired(undefined);
+    if (this.#leases.size === 0 && this.#parked === undefined) this.#retired(undefined);
+  }
+
+  /** @returns how many of the leases asked for were granted; the slots of the others are free again. */
+  async #lease(count: number): Promise<number> {
+    let served = 0;
+    try {
+      const { granted, refusal } = await this.#leases.acquire(count);
+      served = granted.length;
+      if (refusal) this.#park(refusal);
+      for (const lease of granted) void this.#run(lease);
+      return served;
+    } finally {
+      this.options.slots.give(count - served);
+    }
   }
 
   /** The life of one lease: sessions that drain the lane, idle, and are closed. */
-  async #run(lease: string): Promise<void> {
-    let session = this.options.handler.open(this.lane);
+  async #run(lease: Lease): Promise<void> {
+    const state = { session: this.options.handler.open(this.lane, lease), served: 0 };
     try {
-      for (let more = true; more; ) {
-        const seen = { wakes: 0 };
-        let taken = await this.#take(seen);
-        while (taken.job) {
-          taken = await this.#work(session, taken.job, seen);
-          if (session.alive) continue;
-          await this.#close(session);
-          session = this.options.handler.open(this.lane);
-        }
-        // A wake that came while the last answer was on its way may be about a job that it did not see.
-        more =
-          this.options.running() &&
-          (seen.wakes !== this.#wakes ||
-            (await this.#idleForWork(Math.min(taken.nextAt ?? this.#retryAt, this.#retryAt))));
+      while (await this.#permitted(lease)) {
+        if (!(await this.#drainLane(lease, state))) break;
       }
     } catch (error) {
       this.#report(error, `serving lane ${this.lane}`);
     }
-    await this.#close(session);
+    await this.#close(state.session);
     await this.#leases.release(lease);
-    if (this.#leases.size === 0 && !this.#starting) await this.#retire();
+    this.options.slots.give(1);
+    if (this.#leases.size > 0 || this.#starting) return;
+    if (this.#parked !== undefined) this.#done?.();
+    else await this.#retire();
+  }
+
+  /** Serves the lane for as long as it has work and permits are at hand. @returns whether to go on. */
+  async #drainLane(lease: Lease, state: { session: LaneSession; served: number }): Promise<boolean> {
+    const seen = { wakes: 0 };
+    let taken: Taken & { readonly withheld?: boolean } = await this.#take(seen);
+    while (taken.job) {
+      lease.permits?.spend();
+      const goOn = () => this.#mayGoOn(lease, state);
+      taken = await this.#work(state.session, taken.job, seen, goOn);
+      state.served += 1;
+      if (state.session.alive) continue;
+      await this.#close(state.session);
+      state.session = this.options.handler.open(this.lane, lease);
+    }
+    if (!this.options.running()) return false;
+    if (state.served >= FAIR_SHARE && this.options.slots.contended) {
+      // Others wait for a slot: this lane stands in line behind them.
+      this.options.slots.stand(this.lane, () => this.wake(1));
+      return false;
+    }
+    if (taken.withheld) {
+      if (lease.permits?.slack) this.#grow();
+      return true;
+    }
+    // A wake that came while the last answer was on its way may be about a job that it did not see.
+    if (seen.wakes !== this.#wakes) return true;
+    return this.#idleForWork(Math.min(taken.nextAt ?? this.#retryAt, this.#retryAt));
+  }
+
+  /** The rate allows more than the sessions there are make use of. */
+  #grow(): void {
+    this.#wanted = Math.max(this.#wanted, Math.min(1, this.#leases.limit - this.#leases.size));
+    void this.#startSessions();
+  }
+
+  /** Whether the next job may be taken together with the end of this one. */
+  #mayGoOn(lease: Lease, { session, served }: { session: LaneSession; served: number }): boolean {
+    if (!session.alive || !this.options.running()) return false;
+    if (served >= FAIR_SHARE && this.options.slots.contended) return false;
+    return !lease.permits || lease.permits.wait() === 0;
+  }
+
+  /** Waits until the next message may go. @returns false when it may not for long, and the session is to end. */
+  async #permitted(lease: Lease): Promise<boolean> {
+    const { permits } = lease;
+    if (!permits) return true;
+    if (permits.wait() === undefined) {
+      const refusal = await this.#leases.permit(lease);
+      if (refusal) {
+        this.#park(refusal);
+        return false;
+      }
+    }
+    const wait = permits.wait() ?? 0;
+    if (wait > 0) await sleep(wait, undefined, { signal: this.#hurry.signal, ref: false }).catch(() => undefined);
+    return this.options.running();
   }
 
   async #close(session: LaneSession): Promise<void> {
@@ -165,13 +266,18 @@ export class LaneRunner {
   }
 
   /** One attempt at a job; its record, its end and the next job in one transaction. */
-  async #work(session: LaneSession, taken: TakenJob, seen: { wakes: number }): Promise<Taken> {
+  async #work(
+    session: LaneSession,
+    taken: TakenJob,
+    seen: { wakes: number },
+    goOn: () => boolean,
+  ): Promise<Taken & { readonly withheld?: boolean }> {
     const { held, ledger, redis, signal } = this.options;
     const job = JSON.parse(taken.data) as LaneJob;
     held.add(this.#queue, taken.id);
     try {
       const settlement = await this.#attempt(session, job, taken);
-      const next = session.alive && this.options.running();
+      const next = goOn();
       const commands = [...ledger.settle(job, settlement), this.#finish(taken.id, settlement, next)];
       seen.wakes = this.#wakes;
       let told = false;
@@ -183,7 +289,8 @@ export class LaneRunner {
       const replies = await execUntilDone(redis.group, commands, { signal, onRetry });
       this.#retryAt = Math.min(this.#retryAt, settlement.retryAt ?? this.#retryAt);
       ledger.recorded(job, replies);
-      return parseTaken(replies.at(-1));
+      const answer = parseTaken(replies.at(-1));
+      return next ? answer : { withheld: true };
     } catch (error) {
       // Taken over while Redis was away: the outcome is on record, which is what the other one will find.
       if (error instanceof JobLostError) return {};

@@ -4,6 +4,7 @@ import { laneQueue } from './lane-queue.js';
 import { LaneRunner } from './lane-runner.js';
 import { LANES_DUE, LEASE_FREED, WAKE_LANES } from './names.js';
 import type { LaneHandler, LaneLedger } from './port.js';
+import { SessionSlots } from './session-slots.js';
 
 export interface LaneSchedulerOptions {
   readonly redis: RedisHandle;
@@ -13,6 +14,8 @@ export interface LaneSchedulerOptions {
   readonly ledger: LaneLedger;
   /** How long an idle session keeps its lease and connection, ms. */
   readonly idle: number;
+  /** Sessions this process may have over all lanes. */
+  readonly maxSessions: () => number;
   readonly onError?: (error: Error, context: string) => void;
 }
 
@@ -29,6 +32,7 @@ const DELAYED_SCALE = 0x1000;
 export class LaneScheduler {
   readonly #runners = new Map<string, LaneRunner>();
   readonly #held: HeldJobs;
+  readonly #slots: SessionSlots;
   readonly #abort = new AbortController();
   #timer: NodeJS.Timeout | undefined;
   #sweep: NodeJS.Timeout | undefined;
@@ -38,6 +42,7 @@ export class LaneScheduler {
 
   constructor(private readonly options: LaneSchedulerOptions) {
     this.#held = new HeldJobs({ ...options, group: options.redis.group });
+    this.#slots = new SessionSlots(options.maxSessions);
   }
 
   async start(): Promise<void> {
@@ -81,7 +86,8 @@ export class LaneScheduler {
 
   readonly #onMessage = (channel: string, message: string): void => {
     if (!this.#running) return;
-    if (channel === LEASE_FREED) this.#runner(message).wake(1);
+    if (channel === LEASE_FREED && message === '*') for (const runner of this.#runners.values()) runner.unpark();
+    else if (channel === LEASE_FREED) this.#runner(message).wake(1);
     if (channel !== WAKE_LANES) return;
     const [count = '1', at = '0', ...rest] = message.split(' ');
     const due = Number(at);
@@ -92,16 +98,18 @@ export class LaneScheduler {
   #runner(lane: string): LaneRunner {
     let runner = this.#runners.get(lane);
     if (!runner) {
-      runner = new LaneRunner(lane, {
+      const started = new LaneRunner(lane, {
         ...this.options,
         held: this.#held,
+        slots: this.#slots,
         signal: this.#abort.signal,
         running: () => this.#running,
         onRetired: (nextAt) => {
-          this.#runners.delete(lane);
+          if (this.#runners.get(lane) === started) this.#runners.delete(lane);
           if (nextAt !== undefined) this.#wakeAt(nextAt);
         },
       });
+      runner = started;
       this.#runners.set(lane, runner);
     }
     return runner;
@@ -145,8 +153,10 @@ export class LaneScheduler {
         { name: 'zrange', args: [LANES_DUE, '-inf', now, 'BYSCORE', 'LIMIT', offset, DUE_BATCH] },
         { name: 'zrange', args: [LANES_DUE, `(${now}`, '+inf', 'BYSCORE', 'LIMIT', 0, 1, 'WITHSCORES'] },
       ])) as [string[], string[]];
-      const depths = await this.#depths(due, now);
-      due.forEach((lane, at) => {
+      // What is held back costs no look at its depth.
+      const open = due.filter((lane) => !this.#runners.get(lane)?.parked);
+      const depths = await this.#depths(open, now);
+      open.forEach((lane, at) => {
         this.#runner(lane).wake(Math.max(1, depths[at] ?? 0));
       });
       if (next[1] !== undefined) this.#wakeAt(Number(next[1]));

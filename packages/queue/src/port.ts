@@ -1,5 +1,6 @@
 import type { LaneJob, MessageEvent, RecipientStatus } from '@waypost/mail';
 import type { Command } from '@waypost/redis';
+import type { Offer } from '@waypost/shaping';
 
 /** What an attempt at a lane job may ask of the scheduler. */
 export interface AttemptContext {
@@ -36,10 +37,19 @@ export interface LaneSession {
 
 /** What delivery gives the scheduler. */
 export interface LaneHandler {
+  /** The ways to serve a lane now, in the order to try them. */
+  offers(lane: string): readonly Offer[];
   /** Called when a lease was granted. Connects lazily, in `attempt`. */
-  open(lane: string): LaneSession;
-  /** Connections the lane may have over all replicas. */
+  open(lane: string, grant: Grant): LaneSession;
+  /** Sessions the lane may have use for over all replicas. */
   limit(lane: string): number;
+}
+
+/** Terms of one lease. */
+export interface Grant {
+  readonly offer: Offer;
+  /** A suspension of this scope has just ended, and this session is to show whether it may stay so. */
+  readonly probe?: string;
 }
 
 /** What the scheduler needs of the message records; `store` implements it. */

@@ -1,9 +1,10 @@
 import type { Executor } from '@waypost/redis';
 import { giveBack } from './give-back.js';
 import { laneQueue, wakeLane } from './lane-queue.js';
-import { LANES_DUE, leaseKey, REPLICAS, WAKE_POLICY } from './names.js';
+import { LANES_DUE, LEASE_FREED, REPLICAS, WAKE_POLICY } from './names.js';
 import type { PolicyQueue } from './policy-queue.js';
 import { heartbeat } from './scripts/heartbeat.js';
+import { freeLeases } from './scripts/lease.js';
 
 export interface PresenceOptions {
   readonly executor: Executor;
@@ -57,20 +58,13 @@ export class Presence {
       jobs += given;
       if (given > 0) await executor.exec([{ name: 'publish', args: [WAKE_POLICY, `${index} 0`] }]);
     }
-    const [lanes] = (await executor.exec([{ name: 'zrange', args: [LANES_DUE, 0, -1] }])) as [string[]];
+    const free = { name: freeLeases.name, script: freeLeases, args: [`${dead}#`, LEASE_FREED] };
+    const [lanes] = (await executor.exec([{ name: 'zrange', args: [LANES_DUE, 0, -1] }, free])) as [string[]];
     for (const lane of lanes) {
-      await this.#freeLeases(lane, dead);
       const given = await giveBack(executor, laneQueue(lane), isTheirs);
       jobs += given;
       await executor.exec(wakeLane(lane, Date.now(), given));
     }
     onReaped?.(dead, jobs);
-  }
-
-  async #freeLeases(lane: string, dead: string): Promise<void> {
-    const { executor } = this.options;
-    const [holders] = (await executor.exec([{ name: 'zrange', args: [leaseKey(lane), 0, -1] }])) as [string[]];
-    const theirs = holders.filter((holder) => holder.startsWith(`${dead}#`));
-    if (theirs.length > 0) await executor.exec([{ name: 'zrem', args: [leaseKey(lane), ...theirs] }]);
   }
 }

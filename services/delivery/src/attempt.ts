@@ -3,6 +3,7 @@ import type { Config } from '@waypost/config';
 import { headerEnd, type LaneJob } from '@waypost/mail';
 import type { AttemptContext, Settlement } from '@waypost/queue';
 import type { Runtime, Span } from '@waypost/runtime';
+import type { LaneTerms } from '@waypost/shaping';
 import { BodyMissingError, type Spool } from '@waypost/spool';
 import { type Committer, makeNotice } from '@waypost/store';
 import { type Settled, settle } from './settle.js';
@@ -15,7 +16,14 @@ export interface AttemptDeps {
   readonly committer: Committer;
 }
 
-const NOTHING: Settlement = { outcomes: [], events: [] };
+/** What came of an attempt. */
+export interface Attempted {
+  readonly settlement: Settlement;
+  /** Absent where nothing was tried. */
+  readonly outcome?: TargetOutcome;
+}
+
+const NOTHING: Attempted = { settlement: { outcomes: [], events: [] } };
 
 /**
  * One try at a job: get ready, ask the fence, send, and say what came of it.
@@ -25,8 +33,8 @@ export async function attempt(
   job: LaneJob,
   target: LaneTarget,
   context: AttemptContext,
-  deps: AttemptDeps,
-): Promise<Settlement> {
+  deps: AttemptDeps & { readonly terms: LaneTerms },
+): Promise<Attempted> {
   const started = Date.now();
   const span = startSpan(job, target, context, deps);
   let error: Error | undefined;
@@ -34,10 +42,12 @@ export async function attempt(
     const outcome = await tryTarget(job, target, context, deps);
     if (!outcome) return NOTHING;
     const now = Date.now();
-    const settled = settle({ job, outcome, attempt: context.attempt, now, settings: deps.config().delivery });
+    const { retry, maxAge } = deps.terms;
+    const settings = { ...deps.config().delivery, retry, max_age: maxAge };
+    const settled = settle({ job, outcome, attempt: context.attempt + (job.tried ?? 0), now, settings });
     account(job, target, settled, { started, now }, deps.runtime);
     span.set('waypost.outcome', settled.outcomes.map(({ status }) => status.state).join(','));
-    return await toSettlement(job, settled, outcome, deps);
+    return { settlement: await toSettlement(job, settled, outcome, deps), outcome };
   } catch (thrown) {
     error = thrown as Error;
     throw thrown;

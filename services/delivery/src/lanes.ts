@@ -1,7 +1,18 @@
 import type { MailResolver } from '@waypost/dns';
-import { type LaneJob, matchDomain } from '@waypost/mail';
-import type { AttemptContext, LaneHandler, LaneSession, Settlement } from '@waypost/queue';
+import type { LaneJob } from '@waypost/mail';
+import {
+  type AttemptContext,
+  type Grant,
+  type LaneHandler,
+  type LaneSession,
+  lift,
+  type Settlement,
+} from '@waypost/queue';
+import { type LaneTerms, type Offer, planOf, type SiteFinder } from '@waypost/shaping';
 import { type AttemptDeps, attempt } from './attempt.js';
+import { movedHome } from './rehome.js';
+import { reactions } from './shaping/reactions.js';
+import type { ShapeState } from './shaping/state.js';
 import type { LaneTarget } from './target.js';
 import { MaildirTarget } from './targets/maildir.js';
 import { SinkTarget } from './targets/sink.js';
@@ -9,23 +20,31 @@ import { SmtpTarget } from './targets/smtp.js';
 
 export interface LanesDeps extends AttemptDeps {
   readonly resolver: MailResolver;
+  readonly sites: SiteFinder;
+  readonly shape: ShapeState;
+  /** From 0 to 1. */
+  readonly random?: () => number;
 }
 
-/** Opens sessions for lanes, and says how many of them there may be. */
+/** Opens sessions for lanes, and says on what terms and how many of them there may be. */
 export class Lanes implements LaneHandler {
   constructor(private readonly deps: LanesDeps) {}
 
-  open(): LaneSession {
-    return new Session(this.deps);
+  offers(lane: string): Offer[] {
+    const { shape, random = Math.random } = this.deps;
+    return shuffled(this.#terms(lane).offers, random).map((offer) => shape.apply(offer));
+  }
+
+  open(lane: string, grant: Grant): LaneSession {
+    return new Session(lane, grant, () => this.#terms(lane), this.deps);
   }
 
   limit(lane: string): number {
-    const { shaping, delivery } = this.deps.config();
-    const name = lane.slice(lane.indexOf(':') + 1);
-    const rule = shaping.find(
-      ({ match, connections }) => connections !== undefined && (match === lane || matchDomain(match, name)),
-    );
-    return rule?.connections ?? delivery.connections;
+    return this.#terms(lane).connections;
+  }
+
+  #terms(lane: string): LaneTerms {
+    return planOf(this.deps.config()).terms(lane);
   }
 }
 
@@ -33,24 +52,51 @@ export class Lanes implements LaneHandler {
 class Session implements LaneSession {
   #target: LaneTarget | undefined;
 
-  constructor(private readonly deps: LanesDeps) {}
+  constructor(
+    private readonly lane: string,
+    private readonly grant: Grant,
+    private readonly terms: () => LaneTerms,
+    private readonly deps: LanesDeps,
+  ) {}
 
   get alive(): boolean {
     return this.#target?.alive ?? true;
   }
 
   async attempt(job: LaneJob, context: AttemptContext): Promise<Settlement> {
-    this.#target ??= createTarget(job, this.deps);
-    return attempt(job, this.#target, context, this.deps);
+    const elsewhere = await movedHome(job, this.lane, this.deps);
+    if (elsewhere) return elsewhere;
+    this.#target ??= this.#createTarget(job);
+    const terms = this.terms();
+    const { settlement, outcome } = await attempt(job, this.#target, context, { ...this.deps, terms });
+    if (!outcome) return settlement;
+    const also = reactions(terms, this.grant.offer, outcome, this.deps.shape);
+    const { probe } = this.grant;
+    if (probe && outcome.results.some(({ result }) => result === 'delivered')) also.push(lift(probe, true));
+    return also.length > 0 ? { ...settlement, also: [...(settlement.also ?? []), ...also] } : settlement;
   }
 
   async close(): Promise<void> {
     this.#target?.close();
   }
+
+  #createTarget({ target }: LaneJob): LaneTarget {
+    const { config, resolver, runtime } = this.deps;
+    if (target.kind === 'sink') return new SinkTarget(() => config().delivery.sink_keep);
+    if (target.kind === 'maildir') return new MaildirTarget(target);
+    const { source } = this.grant.offer;
+    return new SmtpTarget(target, { config, resolver, metrics: runtime.metrics, terms: this.terms, source });
+  }
 }
 
-function createTarget({ target }: LaneJob, deps: LanesDeps): LaneTarget {
-  if (target.kind === 'sink') return new SinkTarget(() => deps.config().delivery.sink_keep);
-  if (target.kind === 'maildir') return new MaildirTarget(target);
-  return new SmtpTarget(target, { config: deps.config, resolver: deps.resolver, metrics: deps.runtime.metrics });
+/** @returns the offers, those of more weight more often first. */
+function shuffled(offers: LaneTerms['offers'], random: () => number): Offer[] {
+  if (offers.length === 1) return [(offers[0] as LaneTerms['offers'][number]).offer];
+  return offers
+    .map(({ offer, weight }) => ({
+      offer,
+      at: weight > 0 ? -Math.log(1 - random()) / weight : Number.POSITIVE_INFINITY,
+    }))
+    .sort((a, b) => a.at - b.at)
+    .map(({ offer }) => offer);
 }

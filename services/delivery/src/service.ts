@@ -1,11 +1,13 @@
 import type { Config } from '@waypost/config';
-import { createNodeLookup, MailResolver } from '@waypost/dns';
+import type { MailResolver } from '@waypost/dns';
 import { type LaneLedger, LaneScheduler } from '@waypost/queue';
 import type { RedisHandle } from '@waypost/redis';
 import type { Runtime, Service } from '@waypost/runtime';
+import type { SiteFinder } from '@waypost/shaping';
 import type { Spool } from '@waypost/spool';
 import type { Committer } from '@waypost/store';
 import { Lanes } from './lanes.js';
+import { ShapeState } from './shaping/state.js';
 
 export interface DeliveryDeps {
   readonly runtime: Runtime;
@@ -14,6 +16,8 @@ export interface DeliveryDeps {
   readonly spool: Spool;
   readonly committer: Committer;
   readonly ledger: LaneLedger;
+  readonly resolver: MailResolver;
+  readonly sites: SiteFinder;
   /** This process, unique for its life. */
   readonly replica: string;
 }
@@ -21,23 +25,22 @@ export interface DeliveryDeps {
 /** Serves the lanes: connects, sends, settles. */
 export function createDelivery(deps: DeliveryDeps): Service {
   const { runtime, config, redis } = deps;
-  const { delivery, server } = config();
-  const resolver = new MailResolver(
-    { lookup: createNodeLookup({ servers: delivery.dns_servers }), isSelf: (name) => name === server.hostname },
-    { timeout: delivery.timeouts.dns, family: delivery.ip_family, dnsFirst: delivery.dns_servers.length > 0 },
-  );
+  const { delivery } = config();
+  const shape = new ShapeState(redis, (error) => runtime.log.error({ error: error.message }, 'reading limits'));
   const scheduler = new LaneScheduler({
     redis,
     replica: deps.replica,
-    handler: new Lanes({ ...deps, resolver }),
+    handler: new Lanes({ ...deps, shape }),
     ledger: deps.ledger,
     idle: delivery.idle,
+    maxSessions: () => config().delivery.sessions,
     onError: (error, context) => runtime.log.error({ error: error.message, stack: error.stack }, context),
   });
   let timer: NodeJS.Timeout | undefined;
   return {
     name: 'delivery',
     start: async () => {
+      await shape.start();
       await scheduler.start();
       timer = setInterval(() => runtime.metrics.deliverySessions.set(scheduler.sessions), 1000);
       timer.unref();
@@ -45,6 +48,7 @@ export function createDelivery(deps: DeliveryDeps): Service {
     stop: async (deadline) => {
       clearInterval(timer);
       await scheduler.drain(deadline);
+      shape.stop();
     },
     ready: () => (redis.group.available ? undefined : 'Redis cannot be reached'),
   };

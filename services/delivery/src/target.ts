@@ -4,6 +4,8 @@ import type { Command } from '@waypost/redis';
 
 /** How one recipient fared in an attempt. */
 export interface Result extends Pick<Outcome, 'result' | 'reply'> {
+  /** The reply is the remote's own. */
+  readonly remote?: boolean;
   /** Index in the message's envelope. */
   readonly i: number;
   /** The peer takes over the duty to report success (it speaks DSN), or the mail is in its box. */
@@ -15,6 +17,8 @@ export interface TargetOutcome {
   readonly results: readonly Result[];
   /** `name [address]` of the peer. */
   readonly remote?: string;
+  /** The host itself refused, failed or put us off: it is to get fewer sessions. */
+  readonly hostTrouble?: boolean;
   /** Further commands to run with the record of the outcome. */
   readonly also?: readonly Command[];
 }

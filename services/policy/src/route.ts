@@ -1,47 +1,82 @@
-import { laneOf, matchRoute, parseTarget, type RouteConfig } from '@waypost/config';
+import { laneOf, matchRoute, parseTarget, type RouteConfig, routeId } from '@waypost/config';
 import { domainOf, type JobRecipient, type LaneJob, type MessageMeta } from '@waypost/mail';
 import { laneJobId } from '@waypost/queue';
+import type { ShapingPlan, SiteFinder } from '@waypost/shaping';
 import type { OpenRecipient } from './check.js';
 
 /** Recipients one lane job carries (RFC 5321 §4.5.3.1.8). */
 const RECIPIENTS_PER_JOB = 100;
 
-export function hasRoute(routes: readonly RouteConfig[], domain: string): boolean {
-  return matchRoute(routes, domain) !== undefined;
+export interface RouteDeps {
+  readonly routes: readonly RouteConfig[];
+  readonly plan: ShapingPlan;
+  readonly sites: Pick<SiteFinder, 'find'>;
+}
+
+/** @returns the route that a message's recipient takes. */
+export function routeOf({ envelope, origin, tags }: MessageMeta, domain: string, routes: readonly RouteConfig[]) {
+  return matchRoute(routes, { domain, sender: domainOf(envelope.sender), tenant: origin.tenant, tags });
 }
 
 /**
- * Chooses a lane for each recipient and makes the jobs: one a lane, in chunks of 100 recipients. The ids are the same
- * again for a replay, since recipients keep their places.
+ * Chooses a lane for each recipient and makes the jobs: one for each lane and domain, in chunks of 100 recipients. The ids
+ * are the same again for a replay, since recipients keep their places.
  */
-export function routeMessage(
+export async function routeMessage(
   meta: MessageMeta,
   open: readonly OpenRecipient[],
-  routes: readonly RouteConfig[],
   prepend: string,
-): { jobId: string; job: LaneJob }[] {
-  const lanes = new Map<string, { job: Omit<LaneJob, 'rcpts'>; rcpts: JobRecipient[] }>();
+  deps: RouteDeps,
+): Promise<{ jobId: string; job: LaneJob }[]> {
+  const groups = new Map<string, { job: Omit<LaneJob, 'rcpts'>; rcpts: JobRecipient[] }>();
+  const places = await placesOf(meta, open, prepend, deps);
   for (const { i, recipient } of open) {
-    const domain = domainOf(recipient.address);
-    const route = matchRoute(routes, domain);
-    if (!route) continue;
-    const target = parseTarget(route.to, domain);
-    const lane = laneOf(target);
-    let entry = lanes.get(lane);
-    if (!entry) {
-      entry = { job: { ...common(meta, prepend), lane, target, route: route.match }, rcpts: [] };
-      lanes.set(lane, entry);
+    const place = places.get(domainOf(recipient.address));
+    if (!place) continue;
+    // Domains of one site share a lane, but not a transaction: their MX sets may part while the mail waits.
+    const key = place.target.kind === 'mx' ? `${place.lane} ${place.target.domain}` : place.lane;
+    let group = groups.get(key);
+    if (!group) {
+      group = { job: place, rcpts: [] };
+      groups.set(key, group);
     }
     const { address, notify, orcpt } = recipient;
-    entry.rcpts.push({ i, to: address, ...(notify ? { notify } : {}), ...(orcpt ? { orcpt } : {}) });
+    group.rcpts.push({ i, to: address, ...(notify ? { notify } : {}), ...(orcpt ? { orcpt } : {}) });
   }
-  return [...lanes.values()].flatMap(({ job, rcpts }) =>
+  return [...groups.values()].flatMap(({ job, rcpts }) =>
     chunks(rcpts).map((part) => ({
       // Numbered by its first recipient, so that the number does not shift when others become terminal.
       jobId: laneJobId(meta.id, part[0]?.i ?? 0),
       job: { ...job, rcpts: part },
     })),
   );
+}
+
+type Place = Omit<LaneJob, 'rcpts'>;
+
+/** @returns what the jobs of each domain have in common; domains without a route are left out. */
+async function placesOf(
+  meta: MessageMeta,
+  open: readonly OpenRecipient[],
+  prepend: string,
+  { routes, plan, sites }: RouteDeps,
+): Promise<Map<string, Place>> {
+  const { tenant } = meta.origin;
+  const { tags } = meta;
+  const shared = common(meta, prepend);
+  const domains = [...new Set(open.map(({ recipient }) => domainOf(recipient.address)))];
+  const found = await Promise.all(
+    domains.map(async (domain): Promise<[string, Place] | undefined> => {
+      const route = routeOf(meta, domain, routes);
+      if (!route) return undefined;
+      const target = parseTarget(route.to, domain);
+      const site = target.kind === 'mx' ? await sites.find(domain) : undefined;
+      const { pool } = route;
+      const lane = plan.lane({ base: site ?? laneOf(target), domain, tenant, tags, pool });
+      return [domain, { ...shared, lane, target, route: routeId(route), ...(pool ? { pool } : {}) }];
+    }),
+  );
+  return new Map(found.filter((entry) => entry !== undefined));
 }
 
 function common(meta: MessageMeta, prepend: string): Omit<LaneJob, 'lane' | 'target' | 'route' | 'rcpts'> {
@@ -57,6 +92,8 @@ function common(meta: MessageMeta, prepend: string): Omit<LaneJob, 'lane' | 'tar
     ref: meta.body,
     ...(prepend ? { prepend } : {}),
     receivedAt: meta.receivedAt,
+    ...(meta.origin.tenant ? { tenant: meta.origin.tenant } : {}),
+    ...(meta.tags ? { tags: meta.tags } : {}),
     ...(meta.traceparent ? { traceparent: meta.traceparent } : {}),
   };
 }

@@ -4,6 +4,7 @@ import { wantsDsn } from '@waypost/mail';
 import { addToLanes, type PolicyJob, type PolicyQueue } from '@waypost/queue';
 import type { Command, Executor } from '@waypost/redis';
 import type { Runtime } from '@waypost/runtime';
+import { planOf, type SiteFinder } from '@waypost/shaping';
 import type { Spool } from '@waypost/spool';
 import { type Committer, type MessageStore, makeNotice, type Suppression, type SuppressionStore } from '@waypost/store';
 import type { Check } from './check.js';
@@ -19,6 +20,7 @@ export interface WorkerDeps {
   readonly committer: Committer;
   readonly suppressions: SuppressionStore;
   readonly queue: PolicyQueue;
+  readonly sites: SiteFinder;
   readonly checks: readonly Check[];
 }
 
@@ -98,7 +100,12 @@ export class PolicyWorker {
     if (evaluation.open.length === 0 || evaluation.kind === 'hold' || evaluation.kind === 'defer') {
       return [...this.#stay(record, evaluation, refused, events, now), ...notices];
     }
-    const jobs = routeMessage({ ...meta, traceparent }, evaluation.open, this.deps.config().routes, evaluation.prepend);
+    const config = this.deps.config();
+    const jobs = await routeMessage({ ...meta, traceparent }, evaluation.open, evaluation.prepend, {
+      routes: config.routes,
+      plan: planOf(config),
+      sites: this.deps.sites,
+    });
     const lanes = [...new Set(jobs.map(({ job }) => job.lane))];
     const queued: MessageEvent = { type: 'Queued', id: meta.id, at: now, detail: lanes.join(' '), traceparent };
     events.push(queued);

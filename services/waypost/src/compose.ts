@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import { createApi } from '@waypost/api';
 import type { Config, ConfigSource } from '@waypost/config';
 import { createDelivery } from '@waypost/delivery';
+import { createNodeLookup, MailResolver } from '@waypost/dns';
 import { createEvents } from '@waypost/events';
 import { createHttpIngress, createSmtpIngress, InFlight, type Ingress } from '@waypost/ingress';
 import { createPolicy } from '@waypost/policy';
@@ -17,6 +18,7 @@ import {
   type Runtime,
   type Service,
 } from '@waypost/runtime';
+import { SiteFinder } from '@waypost/shaping';
 import { createBlobStore, Spool } from '@waypost/spool';
 import { BackPressure, Committer, KeyStore, MessageStore, SuppressionStore } from '@waypost/store';
 
@@ -133,7 +135,16 @@ async function createShared(config: () => Config, redis: RedisHandle, runtime: R
   const keys = new KeyStore(group, () => config().keys);
   const pressure = new BackPressure(redis, config().redis.high_water);
   const suppressions = new SuppressionStore(group);
-  return { queue, spool, store, committer, keys, pressure, suppressions, authenticator: keys };
+  const resolver = createResolver(config());
+  const sites = new SiteFinder(resolver);
+  return { resolver, sites, queue, spool, store, committer, keys, pressure, suppressions, authenticator: keys };
+}
+
+function createResolver({ delivery, server }: Config): MailResolver {
+  return new MailResolver(
+    { lookup: createNodeLookup({ servers: delivery.dns_servers }), isSelf: (name) => name === server.hostname },
+    { timeout: delivery.timeouts.dns, family: delivery.ip_family, dnsFirst: delivery.dns_servers.length > 0 },
+  );
 }
 
 function watchRedis({ group }: RedisHandle, { metrics, log }: Runtime): void {

@@ -73,7 +73,7 @@ describe('a process that is killed', () => {
     expect(lanes).toBe(2);
     await end(child, 'SIGKILL');
     const { client } = opened.redis;
-    expect(await client.zcard(`wp:lease:{${LANE}}`)).toBe(2);
+    expect(await client.zcard(`wp:lease:site:${LANE}`)).toBe(2);
 
     const one = await survivor('alive');
     const judged = await policySurvivor('alive');

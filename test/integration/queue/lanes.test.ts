@@ -137,7 +137,7 @@ describe('leases', () => {
     const held: number[] = [];
     for (let at = 0; at < 8; at += 1) {
       await hand(opened.redis, numbered(40, `m${at}-`));
-      held.push(await opened.redis.client.zcard(`wp:lease:{${LANE}}`));
+      held.push(await opened.redis.client.zcard(`wp:lease:site:${LANE}`));
     }
     await waitFor('all', () => several.reduce((sum, one) => sum + one.attempted.length, 0) === 320);
     expect(most).toBe(3);
@@ -242,7 +242,7 @@ describe('drain', () => {
     const { client } = opened.redis;
     expect(await client.llen(laneQueue(LANE).key('active'))).toBe(0);
     expect(await client.llen(laneQueue(LANE).key('wait'))).toBe(8);
-    expect(await client.exists(`wp:lease:{${LANE}}`)).toBe(0);
+    expect(await client.exists(`wp:lease:site:${LANE}`)).toBe(0);
     await hand(opened.redis, ['later']);
     const next = await start();
     await waitFor('the rest', () => next.attempted.length === 9);

@@ -23,11 +23,11 @@ describe('routes', () => {
     ['a.example.edu', 'sink'],
     ['b.example.edu', 'smtp://first'],
     ['example.com', 'mx'],
-  ])('%s goes to %s: the first match wins', (domain, to) => expect(matchRoute(table, domain)?.to).toBe(to));
+  ])('%s goes to %s: the first match wins', (domain, to) => expect(matchRoute(table, { domain })?.to).toBe(to));
 
   test('without a match there is none', () => {
-    expect(matchRoute(routes(['example.com', 'mx']), 'example.org')).toBeUndefined();
-    expect(matchRoute([], 'example.org')).toBeUndefined();
+    expect(matchRoute(routes(['example.com', 'mx']), { domain: 'example.org' })).toBeUndefined();
+    expect(matchRoute([], { domain: 'example.org' })).toBeUndefined();
   });
 });
 

@@ -142,7 +142,7 @@ export class SmtpClient {
    */
   async transaction(transaction: Transaction): Promise<Outcome[]> {
     const refused = this.#unfit(transaction);
-    if (refused) return transaction.recipients.map(() => classifyReply('mail', refused));
+    if (refused) return transaction.recipients.map(() => ({ ...classifyReply('mail', refused), remote: false }));
     const { connection } = this;
     connection.begin();
     const guard = this.#guard();

@@ -1,7 +1,8 @@
-import type { Config, RouteConfig } from '@waypost/config';
+import { type Config, type EgressSource, type RouteConfig, routeId } from '@waypost/config';
 import type { MailResolver } from '@waypost/dns';
 import { type JobRecipient, type LaneJob, type Outcome, type Reply, SmtpError, type Target } from '@waypost/mail';
 import type { Metrics } from '@waypost/runtime';
+import type { LaneTerms } from '@waypost/shaping';
 import { type Hop, HopError, SmtpClient, type TlsMode } from '@waypost/smtp';
 import { forAll, type LaneTarget, type Outgoing, type Result, type TargetOutcome } from '../target.js';
 
@@ -9,6 +10,9 @@ export interface SmtpTargetDeps {
   readonly config: () => Config;
   readonly resolver: MailResolver;
   readonly metrics: Metrics;
+  readonly terms: () => LaneTerms;
+  /** Where connections come from; the machine's own address where absent. */
+  readonly source: EgressSource | undefined;
 }
 
 type SmtpKind = Extract<Target, { kind: 'mx' | 'smtp' | 'smtps' | 'lmtp' | 'lmtp-unix' }>;
@@ -53,8 +57,9 @@ export class SmtpTarget implements LaneTarget {
   async send(outgoing: Outgoing): Promise<TargetOutcome> {
     const client = this.#client as SmtpClient;
     const { job, open } = outgoing;
-    const limit = this.deps.config().delivery.recipients_per_transaction;
+    const limit = this.deps.terms().recipientsPerTransaction;
     const results: Result[] = [];
+    let trouble = false;
     const waiting = groups(
       job.rcpts.filter(({ i }) => open.includes(i)),
       limit,
@@ -65,6 +70,7 @@ export class SmtpTarget implements LaneTarget {
         continue;
       }
       const fared = await this.#transaction(client, outgoing, group);
+      trouble ||= fared.some(({ scope, result }) => scope === 'host' && result === 'deferred');
       const delivered = fared.some(({ result }) => result === 'delivered');
       const again: JobRecipient[] = [];
       group.forEach((rcpt, at) => {
@@ -77,8 +83,8 @@ export class SmtpTarget implements LaneTarget {
       if (!delivered) await client.reset();
     }
     this.#sent += 1;
-    if (!client.usable || this.#sent >= this.deps.config().delivery.messages_per_connection) this.#finished = true;
-    return { results, remote: client.remote };
+    if (!client.usable || this.#sent >= this.deps.terms().messagesPerConnection) this.#finished = true;
+    return { results, remote: client.remote, ...(trouble ? { hostTrouble: true } : {}) };
   }
 
   close(): void {
@@ -134,11 +140,12 @@ export class SmtpTarget implements LaneTarget {
   async *#hops(job: LaneJob): AsyncGenerator<Hop, void> {
     const { target } = this;
     const { delivery, server } = this.deps.config();
+    const { source } = this.deps;
     const route = this.#route(job);
     const common = {
-      ehlo: delivery.ehlo ?? server.hostname,
+      ehlo: source?.ehlo ?? delivery.ehlo ?? server.hostname,
       timeouts: delivery.timeouts,
-      localAddress: delivery.local_address,
+      localAddress: source?.address ?? delivery.local_address,
       tls: this.#tls(job, route),
       lmtp: target.kind === 'lmtp' || target.kind === 'lmtp-unix',
       implicit: target.kind === 'smtps',
@@ -159,13 +166,14 @@ export class SmtpTarget implements LaneTarget {
   }
 
   #route(job: LaneJob): RouteConfig | undefined {
-    return this.deps.config().routes.find((route) => route.match === job.route);
+    return this.deps.config().routes.find((route) => routeId(route) === job.route);
   }
 
   #tls(job: LaneJob, route: RouteConfig | undefined): TlsMode {
     if (job.requireTls) return 'verify';
     const { kind } = this.target;
-    if (route?.tls) return route.tls;
+    const asked = route?.tls ?? this.deps.terms().tls;
+    if (asked) return asked;
     if (kind === 'lmtp' || kind === 'lmtp-unix') return 'none';
     // A password goes to no one who cannot show who he is.
     return route?.auth ? 'verify' : 'opportunistic';
@@ -181,15 +189,24 @@ function failed(job: LaneJob, error: unknown): TargetOutcome {
     return { results: forAll(job, { result, reply: error.reply }) };
   }
   if (error instanceof HopError)
-    return { results: forAll(job, { result: error.outcome.result, reply: error.outcome.reply }) };
+    return {
+      results: forAll(job, { result: error.outcome.result, reply: error.outcome.reply, remote: error.outcome.remote }),
+      hostTrouble: true,
+    };
   const text = `The next hop could not be reached: ${(error as Error).message}`;
   return { results: forAll(job, { result: 'deferred', reply: { code: 451, enhanced: '4.4.1', text } }) };
 }
 
 /** @returns what a recipient's outcome means here: who is to report a success (RFC 3461 §5.2.2) beside the outcome itself. */
-function toResult(i: number, { result, reply }: Outcome, client: SmtpClient): Result {
-  if (result !== 'delivered') return { i, result, reply };
-  return { i, result, reply, dsn: client.hop.lmtp ? 'final' : client.supports('DSN') ? 'passed_on' : 'relayed' };
+function toResult(i: number, { result, reply, remote }: Outcome, client: SmtpClient): Result {
+  if (result !== 'delivered') return { i, result, reply, remote };
+  return {
+    i,
+    result,
+    reply,
+    remote,
+    dsn: client.hop.lmtp ? 'final' : client.supports('DSN') ? 'passed_on' : 'relayed',
+  };
 }
 
 /** Recipients that can share a transaction: a client states one NOTIFY and ORCPT for all (nodemailer's limit, not SMTP's). */

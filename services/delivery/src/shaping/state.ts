@@ -1,0 +1,78 @@
+import { readSlowed, SHAPE_CHANGED, type Slowed } from '@waypost/queue';
+import type { RedisHandle } from '@waypost/redis';
+import type { Offer } from '@waypost/shaping';
+
+/** What this process knows of limits that are narrowed for now; kept fresh by messages, not by asking. */
+export class ShapeState {
+  #slowed = new Map<string, Slowed>();
+  /** Limits that feedback has narrowed lately, and the successes since. */
+  readonly #narrowed = new Map<string, number>();
+
+  constructor(
+    private readonly redis: RedisHandle,
+    private readonly onError: (error: Error) => void,
+  ) {}
+
+  async start(): Promise<void> {
+    const { subscriber } = this.redis;
+    subscriber.on('message', this.#onMessage);
+    subscriber.on('ready', this.#read);
+    await subscriber.subscribe(SHAPE_CHANGED);
+    await this.#read();
+  }
+
+  stop(): void {
+    this.redis.subscriber.off('message', this.#onMessage);
+    this.redis.subscriber.off('ready', this.#read);
+  }
+
+  /** @returns the offer with what its scopes are slowed to. */
+  apply(offer: Offer): Offer {
+    if (this.#slowed.size === 0) return offer;
+    const now = Date.now();
+    const slowed = offer.scopes.flatMap((scope) => {
+      const found = this.#slowed.get(scope);
+      return found && found.till > now ? [{ scope, ...found }] : [];
+    });
+    if (slowed.length === 0) return offer;
+    const limits = slowed.map(({ scope, connections, rates }) => ({
+      key: `slowed:${scope}`,
+      rates: rates ?? [],
+      ...(connections === undefined ? {} : { connections }),
+    }));
+    return { ...offer, limits: [...offer.limits, ...limits] };
+  }
+
+  /** Notes trouble with a limit. */
+  narrowed(key: string): void {
+    this.#narrowed.set(key, 0);
+  }
+
+  /** Notes a success. @returns whether it is time to widen the limit again by one. */
+  succeeded(key: string): boolean {
+    const count = this.#narrowed.get(key);
+    if (count === undefined) return false;
+    this.#narrowed.set(key, (count + 1) % SUCCESSES);
+    return count + 1 === SUCCESSES;
+  }
+
+  /** The limit is as wide as its rule allows. */
+  widened(key: string): void {
+    this.#narrowed.delete(key);
+  }
+
+  readonly #onMessage = (channel: string): void => {
+    if (channel === SHAPE_CHANGED) void this.#read();
+  };
+
+  readonly #read = async (): Promise<void> => {
+    try {
+      if (this.redis.group.available) this.#slowed = await readSlowed(this.redis.group);
+    } catch (error) {
+      this.onError(error as Error);
+    }
+  };
+}
+
+/** Messages that must go well before a narrowed limit gets one session more. */
+const SUCCESSES = 10;
