@@ -7,6 +7,7 @@ import { measureLarge } from './large.js';
 import { type Load, Sink } from './peers.js';
 import { type Case, table } from './report.js';
 import { measure, medianRound, type Round } from './round.js';
+import { measureDestinations, measureThrottled } from './shaped.js';
 import { startPostfix } from './targets/postfix.js';
 import type { Target } from './targets/target.js';
 import { LAYOUTS, type Layout, startWaypost } from './targets/waypost.js';
@@ -28,6 +29,8 @@ interface Options {
   readonly layout: string;
   readonly postfix: boolean;
   readonly large?: boolean;
+  readonly throttled?: boolean;
+  readonly destinations?: boolean;
 }
 
 const print = (text: string): void => {
@@ -45,6 +48,8 @@ async function main(): Promise<number> {
     .option('--layout <layout>', `processes of Waypost: ${Object.keys(LAYOUTS).join(' or ')}`, 'one')
     .option('--no-postfix', 'Waypost alone')
     .option('--large', 'instead: 200 messages of 25 MB at once, and what they do to memory and to another client')
+    .option('--throttled', 'instead: 100,000 messages for a site limited to 50/s, and 1,000 other sites beside it')
+    .option('--destinations', 'instead: 10,000 destinations with 10 messages each, beside one with as many')
     .parse();
   const options = program.opts<Options>();
   const source = find('smtp-source');
@@ -65,6 +70,12 @@ async function main(): Promise<number> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const)
     process.once(signal, () => void stopAll().then(() => process.exit(1)));
   try {
+    if (options.throttled || options.destinations) {
+      const settings = { dir: join(dir, 'waypost'), sinkProgram, print, messages: Number(options.messages ?? 100_000) };
+      if (options.throttled) await measureThrottled(settings);
+      else await measureDestinations(settings, settings.messages / 10);
+      return 0;
+    }
     const targets = await startTargets(options, sinkProgram, dir, stops);
     if (options.large) {
       for (const { target, sink } of targets) {
@@ -98,7 +109,13 @@ async function startTargets(options: Options, sinkProgram: string, dir: string, 
     stops.push(() => target.stop());
     running.push({ target, sink });
   };
-  await add((port) => startWaypost(join(dir, 'waypost'), port, options.layout as Layout));
+  await add((port) =>
+    startWaypost({
+      dir: join(dir, 'waypost'),
+      layout: options.layout as Layout,
+      config: { routes: [{ match: '*', to: `smtp://127.0.0.1:${port}`, tls: 'none' }] },
+    }),
+  );
   const postfix = find('postfix');
   if (!options.postfix) return running;
   if (!postfix || process.getuid?.() !== 0) {

@@ -3,13 +3,13 @@ import { connect } from 'node:net';
 import { freePort, waitFor } from '@waypost/testkit';
 
 /** Waits until something listens on a loopback port. */
-export async function listening(port: number): Promise<void> {
+export async function listening(port: number, host = '127.0.0.1'): Promise<void> {
   const open = () =>
     new Promise<boolean>((resolve) => {
-      const socket = connect(port, '127.0.0.1', () => resolve(true)).once('error', () => resolve(false));
+      const socket = connect(port, host, () => resolve(true)).once('error', () => resolve(false));
       socket.once('connect', () => socket.destroy());
     });
-  await waitFor(`a listener on 127.0.0.1:${port}`, open);
+  await waitFor(`a listener on ${host}:${port}`, open);
 }
 
 /** Postfix's `smtp-sink`: takes mail and counts it. */
@@ -32,14 +32,15 @@ export class Sink {
     });
   }
 
-  static async start(program: string): Promise<Sink> {
-    const port = await freePort();
+  /** @param at a loopback address, and a port where it must be a certain one. */
+  static async start(program: string, at: { host?: string; port?: number } = {}): Promise<Sink> {
+    const { host = '127.0.0.1', port = await freePort() } = at;
     // It takes root's rights for a port below 1024 only, and wants to be told whom to be instead.
     const user = process.getuid?.() === 0 ? ['-u', 'nobody'] : [];
-    const child = spawn(program, [...user, '-c', `127.0.0.1:${port}`, '1000'], {
+    const child = spawn(program, [...user, '-c', '-m', '5000', `${host}:${port}`, '1000'], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
-    await listening(port);
+    await listening(port, host);
     return new Sink(port, child);
   }
 

@@ -11,14 +11,32 @@ const MAIN = resolve(import.meta.dirname, '../../../services/waypost/dist/main.j
 const NODE_FLAGS = ['--max-semi-space-size=16'];
 
 /** How the services are spread over processes: `one` is what `waypost up` does. */
-export const LAYOUTS = { one: [['all']], split: [['ingress'], ['policy', 'api', 'events'], ['delivery']] } as const;
+export const LAYOUTS = {
+  one: [['all']],
+  split: [['ingress'], ['policy', 'api', 'events'], ['delivery']],
+  shaped: [['ingress', 'policy', 'api', 'events'], ['delivery'], ['delivery'], ['delivery']],
+} as const;
 export type Layout = keyof typeof LAYOUTS;
 
+/** A Waypost under test. */
+export interface WaypostTarget extends Target {
+  readonly redisPort: number;
+  /** Process ids of those that deliver. */
+  readonly delivering: readonly number[];
+}
+
+export interface WaypostSettings {
+  readonly dir: string;
+  readonly layout: Layout;
+  /** Sections of the configuration beside those of every layout. */
+  readonly config: Record<string, unknown>;
+}
+
 /** Starts Waypost as a user would on one machine: its own Redis, `appendfsync always`, no log line a message. */
-export async function startWaypost(dir: string, sinkPort: number, layout: Layout): Promise<Target> {
+export async function startWaypost({ dir, layout, config }: WaypostSettings): Promise<WaypostTarget> {
   mkdirSync(dir, { recursive: true });
   const [port, redisPort] = [await freePort(), await freePort()];
-  const processes = LAYOUTS[layout];
+  const processes: readonly (readonly string[])[] = LAYOUTS[layout];
   const children: ChildProcess[] = [];
   for (const [at, services] of processes.entries()) {
     const file = join(dir, `waypost-${at}.json`);
@@ -34,8 +52,8 @@ export async function startWaypost(dir: string, sinkPort: number, layout: Layout
         listeners: [{ name: 'trusted', kind: 'relay', port, tls: 'none', allow: ['127.0.0.0/8'] }],
         http: { port: await freePort() },
         api: { port: await freePort() },
-        routes: [{ match: '*', to: `smtp://127.0.0.1:${sinkPort}`, tls: 'none' }],
         telemetry: { metrics_port: await freePort(), log_level: 'warn' },
+        ...config,
       }),
     );
     const log = openSync(join(dir, `waypost-${at}.log`), 'a');
@@ -47,10 +65,13 @@ export async function startWaypost(dir: string, sinkPort: number, layout: Layout
     await listening(at === 0 ? redisPort : port);
   }
   await listening(port);
+  const pids = children.map(({ pid }) => pid ?? 0);
   return {
     name: layout === 'one' ? 'Waypost' : `Waypost (${processes.length} processes)`,
     port,
-    pids: children.map(({ pid }) => pid ?? 0),
+    redisPort,
+    pids,
+    delivering: pids.filter((_, at) => processes[at]?.some((name) => name === 'delivery' || name === 'all')),
     stop: async () => {
       for (const child of children.reverse()) {
         const gone = new Promise((done) => child.once('exit', done));

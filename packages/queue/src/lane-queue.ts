@@ -41,6 +41,11 @@ export function addToLanes(jobs: readonly { readonly jobId: string; readonly job
   return commands;
 }
 
+/** Calls every process to a lane, where the one that answers for it first has its hands full. */
+export function callOthers(lane: string, count: number): Command[] {
+  return [{ name: 'publish', args: [WAKE_LANES, `+${count} 0 ${lane}`] }];
+}
+
 /** Notes that a lane has work at `at` (ms since the epoch), and tells the schedulers. */
 export function wakeLane(lane: string, at: number, count: number): Command[] {
   return [

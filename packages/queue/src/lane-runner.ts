@@ -2,10 +2,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { LaneJob } from '@waypost/mail';
 import { type Command, type RedisHandle, RedisUncertainError } from '@waypost/redis';
 import { type BullQueue, JobLostError, parseTaken, type Taken, type TakenJob } from './bull.js';
+import type { Deliverers } from './deliverers.js';
 import type { HeldJobs } from './held-jobs.js';
 import { LaneLeases, type Lease, type Refusal } from './lane-leases.js';
-import { LOCK_DURATION, laneQueue, wakeLane } from './lane-queue.js';
-import { LANES_DUE } from './names.js';
+import { callOthers, LOCK_DURATION, laneQueue, wakeLane } from './lane-queue.js';
+import { LANES_DUE, WAKE_LANES } from './names.js';
 import { execUntilDone, isRedisTrouble } from './persist.js';
 import type { LaneHandler, LaneLedger, LaneSession, Settlement } from './port.js';
 import { retireLane } from './scripts/retire.js';
@@ -19,6 +20,7 @@ export interface LaneRunnerOptions {
   readonly idle: number;
   readonly held: HeldJobs;
   readonly slots: SessionSlots;
+  readonly deliverers: Deliverers;
   readonly signal: AbortSignal;
   readonly running: () => boolean;
   /** No session is left here; `nextAt` is when the lane has work again, as far as is known. */
@@ -33,6 +35,8 @@ const REDIS_RETRY = 1_000;
 const PARKED = 1_000;
 /** Messages after which a session makes room for a lane that has none. */
 const FAIR_SHARE = 20;
+/** Others are called no more often than this, ms. */
+const CALL_EVERY = 250;
 const LONGEST_TIMER = 0x7fffffff;
 
 /** One lane's sessions in this process. */
@@ -47,6 +51,7 @@ export class LaneRunner {
   /** The earliest retry that was set from here and may not be known to idle sessions, ms since the epoch. */
   #retryAt = Number.POSITIVE_INFINITY;
   #wanted = 0;
+  #calledAt = 0;
   #wakes = 0;
   #starting = false;
   #done: (() => void) | undefined;
@@ -80,8 +85,19 @@ export class LaneRunner {
       resume(true);
       left -= 1;
     }
-    this.#wanted = Math.max(this.#wanted, Math.min(left, this.#leases.limit - this.#leases.size));
+    const { limit, size } = this.#leases;
+    if (left > 0 && size > 0 && size >= limit / this.options.deliverers.count) this.#shareWork(left);
+    this.#wanted = Math.max(this.#wanted, Math.min(left, limit - size));
     void this.#startSessions();
+  }
+
+  /** All sessions are at work, and they are this process's part of what the lane may have: the others are called. */
+  #shareWork(count: number): void {
+    const { deliverers, redis } = this.options;
+    const now = performance.now();
+    if (deliverers.count < 2 || now - this.#calledAt < CALL_EVERY) return;
+    this.#calledAt = now;
+    void redis.group.exec(callOthers(this.lane, count)).catch(() => undefined);
   }
 
   /** What held the lane back may be gone: asks again at once. */
@@ -336,8 +352,10 @@ export class LaneRunner {
     } catch (error) {
       this.#report(error, `retiring lane ${this.lane}`);
     }
-    if (nextAt === 0 && this.options.running()) this.wake(1);
-    else if (this.#leases.size === 0 && !this.#starting) this.#retired(nextAt);
+    if (nextAt === 0 && this.options.running()) return this.wake(1);
+    // Leaving with work still there: the others see to it.
+    if (nextAt === 0) await this.options.redis.group.exec(callOthers(this.lane, 1)).catch(() => undefined);
+    if (this.#leases.size === 0 && !this.#starting) this.#retired(nextAt);
   }
 
   #retired(nextAt: number | undefined): void {
@@ -354,7 +372,11 @@ export class LaneRunner {
     if (state > 0) {
       // Jobs that are only active belong to other replicas; were one to die, the heartbeat gives its jobs back.
       const at = state === 1 ? Date.now() + LOCK_DURATION : state;
-      await group.exec([{ name: 'zadd', args: [LANES_DUE, at, this.lane] }]);
+      await group.exec([
+        { name: 'zadd', args: [LANES_DUE, at, this.lane] },
+        // Who answers for the lane first sets its timer.
+        { name: 'publish', args: [WAKE_LANES, `1 ${at} ${this.lane}`] },
+      ]);
       return at;
     }
     const [, waiting] = (await group.exec([

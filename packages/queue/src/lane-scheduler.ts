@@ -1,8 +1,9 @@
 import type { RedisHandle } from '@waypost/redis';
+import { Deliverers } from './deliverers.js';
 import { HeldJobs } from './held-jobs.js';
 import { laneQueue } from './lane-queue.js';
 import { LaneRunner } from './lane-runner.js';
-import { LANES_DUE, LEASE_FREED, WAKE_LANES } from './names.js';
+import { DELIVERERS, LANES_DUE, LEASE_FREED, WAKE_LANES } from './names.js';
 import type { LaneHandler, LaneLedger } from './port.js';
 import { SessionSlots } from './session-slots.js';
 
@@ -16,11 +17,15 @@ export interface LaneSchedulerOptions {
   readonly idle: number;
   /** Sessions this process may have over all lanes. */
   readonly maxSessions: () => number;
+  /** No other process can be alive. */
+  readonly alone?: boolean;
   readonly onError?: (error: Error, context: string) => void;
 }
 
 /** Missed wake-ups are found by this sweep, ms; in normal running it finds nothing. */
-const SWEEP = 15_000;
+const SWEEP = 5_000;
+/** A lane due for longer is looked at by every process, ms. */
+const OVERDUE = 3_000;
 const DUE_BATCH = 500;
 /** BullMQ's score of a delayed job is its time, ms, times this, plus its place. */
 const DELAYED_SCALE = 0x1000;
@@ -33,6 +38,7 @@ export class LaneScheduler {
   readonly #runners = new Map<string, LaneRunner>();
   readonly #held: HeldJobs;
   readonly #slots: SessionSlots;
+  readonly #deliverers: Deliverers;
   readonly #abort = new AbortController();
   #timer: NodeJS.Timeout | undefined;
   #sweep: NodeJS.Timeout | undefined;
@@ -43,6 +49,7 @@ export class LaneScheduler {
   constructor(private readonly options: LaneSchedulerOptions) {
     this.#held = new HeldJobs({ ...options, group: options.redis.group });
     this.#slots = new SessionSlots(options.maxSessions);
+    this.#deliverers = new Deliverers({ ...options, executor: options.redis.group });
   }
 
   async start(): Promise<void> {
@@ -52,7 +59,8 @@ export class LaneScheduler {
     subscriber.on('message', this.#onMessage);
     subscriber.on('ready', this.#look);
     group.on('available', this.#look);
-    await subscriber.subscribe(WAKE_LANES, LEASE_FREED);
+    await subscriber.subscribe(WAKE_LANES, LEASE_FREED, DELIVERERS);
+    await this.#deliverers.start();
     this.#sweep = setInterval(this.#look, SWEEP);
     this.#look();
   }
@@ -78,6 +86,7 @@ export class LaneScheduler {
     subscriber.off('message', this.#onMessage);
     subscriber.off('ready', this.#look);
     group.off('available', this.#look);
+    await this.#deliverers.stop();
     const hurry = setTimeout(() => this.#abort.abort(new Error('the grace period is over')), deadline);
     await Promise.all([...this.#runners.values()].map((runner) => runner.drain()));
     clearTimeout(hurry);
@@ -88,10 +97,14 @@ export class LaneScheduler {
     if (!this.#running) return;
     if (channel === LEASE_FREED && message === '*') for (const runner of this.#runners.values()) runner.unpark();
     else if (channel === LEASE_FREED) this.#runner(message).wake(1);
+    if (channel === DELIVERERS) void this.#deliverers.refresh();
     if (channel !== WAKE_LANES) return;
     const [count = '1', at = '0', ...rest] = message.split(' ');
     const due = Number(at);
-    if (due <= Date.now() + 50) this.#runner(rest.join(' ')).wake(Number(count));
+    const lane = rest.join(' ');
+    // A leading + calls all; else the one that answers for the lane first.
+    if (!count.startsWith('+') && !this.#deliverers.mine(lane)) return;
+    if (due <= Date.now() + 50) this.#runner(lane).wake(Number(count));
     else this.#wakeAt(due);
   };
 
@@ -102,6 +115,7 @@ export class LaneScheduler {
         ...this.options,
         held: this.#held,
         slots: this.#slots,
+        deliverers: this.#deliverers,
         signal: this.#abort.signal,
         running: () => this.#running,
         onRetired: (nextAt) => {
@@ -150,19 +164,27 @@ export class LaneScheduler {
     const now = Date.now();
     for (let offset = 0; ; offset += DUE_BATCH) {
       const [due, next] = (await group.exec([
-        { name: 'zrange', args: [LANES_DUE, '-inf', now, 'BYSCORE', 'LIMIT', offset, DUE_BATCH] },
+        { name: 'zrange', args: [LANES_DUE, '-inf', now, 'BYSCORE', 'LIMIT', offset, DUE_BATCH, 'WITHSCORES'] },
         { name: 'zrange', args: [LANES_DUE, `(${now}`, '+inf', 'BYSCORE', 'LIMIT', 0, 1, 'WITHSCORES'] },
       ])) as [string[], string[]];
       // What is held back costs no look at its depth.
-      const open = due.filter((lane) => !this.#runners.get(lane)?.parked);
+      const open = due
+        .filter((_, at) => at % 2 === 0)
+        .filter((lane, at) => !this.#runners.get(lane)?.parked && this.#answersFor(lane, now - Number(due[2 * at + 1])));
       const depths = await this.#depths(open, now);
       open.forEach((lane, at) => {
         this.#runner(lane).wake(Math.max(1, depths[at] ?? 0));
       });
       if (next[1] !== undefined) this.#wakeAt(Number(next[1]));
-      if (due.length < DUE_BATCH) return;
+      if (due.length < DUE_BATCH * 2) return;
     }
   }
+
+  /** Work that nobody has seen to for long is everybody's. */
+  #answersFor(lane: string, overdue: number): boolean {
+    return overdue > OVERDUE || this.#deliverers.mine(lane);
+  }
+
   /** Reads how many jobs each lane has that are due. */
   async #depths(lanes: readonly string[], now: number): Promise<number[]> {
     if (lanes.length === 0) return [];

@@ -5,6 +5,8 @@ export const POLICY_PREFIX = 'wp:q';
 export const LANES_DUE = 'wp:lanes:due';
 /** Sorted set: replica → until when it is believed alive, ms on Redis's clock. */
 export const REPLICAS = 'wp:replicas';
+/** Sorted set of the replicas that deliver, likewise. */
+export const DELIVERERS = 'wp:deliverers';
 /** Pub/sub channels. */
 export const WAKE_LANES = 'wp:wake:lanes';
 export const WAKE_POLICY = 'wp:wake:policy';

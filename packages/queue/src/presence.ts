@@ -1,6 +1,6 @@
 import type { Executor } from '@waypost/redis';
 import { giveBack } from './give-back.js';
-import { laneQueue, wakeLane } from './lane-queue.js';
+import { callOthers, laneQueue, wakeLane } from './lane-queue.js';
 import { LANES_DUE, LEASE_FREED, REPLICAS, WAKE_POLICY } from './names.js';
 import type { PolicyQueue } from './policy-queue.js';
 import { heartbeat } from './scripts/heartbeat.js';
@@ -63,7 +63,7 @@ export class Presence {
     for (const lane of lanes) {
       const given = await giveBack(executor, laneQueue(lane), isTheirs);
       jobs += given;
-      await executor.exec(wakeLane(lane, Date.now(), given));
+      await executor.exec([...wakeLane(lane, Date.now(), given), ...(given > 0 ? callOthers(lane, given) : [])]);
     }
     onReaped?.(dead, jobs);
   }

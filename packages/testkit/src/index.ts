@@ -1,3 +1,4 @@
+export * from './dns-server.js';
 export * from './ports.js';
 export * from './programs.js';
 export * from './redis.js';

@@ -6,6 +6,8 @@ export interface LoadOptions {
   /** The first message's number, 0 where left out. */
   readonly first?: number;
   readonly sessions: number;
+  /** The recipient of a message by its number; `to@example.org` where left out. */
+  readonly recipient?: (number: number) => string;
   /** Octets of the body beside its header section. */
   readonly size?: number;
   /** Bound for all of it, ms. */
@@ -27,7 +29,7 @@ export interface LoadResult {
  * is lost. So each message was accepted once, and perhaps once more unheard.
  */
 export async function sendLoad(options: LoadOptions): Promise<LoadResult> {
-  const { messages, first = 0, sessions, size = 2000, timeout = 120_000 } = options;
+  const { messages, first = 0, sessions, size = 2000, timeout = 120_000, recipient = () => 'to@example.org' } = options;
   const until = Date.now() + timeout;
   const waiting = Array.from({ length: messages }, (_, at) => first + at);
   const filler = `${'x'.repeat(70)}\r\n`.repeat(Math.ceil(size / 72));
@@ -40,7 +42,7 @@ export async function sendLoad(options: LoadOptions): Promise<LoadResult> {
         if (Date.now() > until)
           throw new Error(`only ${accepted} of ${messages} messages were accepted in ${timeout} ms`);
         dialog ??= await open(options.port);
-        done = dialog !== undefined && (await sendOne(dialog, number, filler));
+        done = dialog !== undefined && (await sendOne(dialog, { number, filler, to: recipient(number) }));
         if (done) {
           accepted += 1;
           options.onAccepted?.(accepted);
@@ -68,8 +70,14 @@ async function open(port: number): Promise<SmtpDialog | undefined> {
   }
 }
 
-async function sendOne(dialog: SmtpDialog, number: number, filler: string): Promise<boolean> {
-  dialog.write('MAIL FROM:<load@example.com>\r\nRCPT TO:<to@example.org>\r\nDATA\r\n');
+interface Message {
+  readonly number: number;
+  readonly filler: string;
+  readonly to: string;
+}
+
+async function sendOne(dialog: SmtpDialog, { number, filler, to }: Message): Promise<boolean> {
+  dialog.write(`MAIL FROM:<load@example.com>\r\nRCPT TO:<${to}>\r\nDATA\r\n`);
   for (const expected of ['250', '250', '354']) {
     if (!(await dialog.reply()).startsWith(expected)) return false;
   }

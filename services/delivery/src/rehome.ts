@@ -1,7 +1,12 @@
+import type { Config } from '@waypost/config';
 import type { LaneJob, MessageEvent } from '@waypost/mail';
 import { addToLanes, laneJobId, type Settlement } from '@waypost/queue';
-import { parseLane, planOf } from '@waypost/shaping';
-import type { LanesDeps } from './lanes.js';
+import { parseLane, planOf, type SiteFinder } from '@waypost/shaping';
+
+export interface RehomeDeps {
+  readonly sites: Pick<SiteFinder, 'find'>;
+  readonly config: () => Config;
+}
 
 /** A domain whose MX set changes at each look stays where it is after so many moves. */
 const MOVES = 3;
@@ -14,7 +19,7 @@ const MOVES = 3;
 export async function movedHome(
   job: LaneJob,
   lane: string,
-  { sites, config }: Pick<LanesDeps, 'sites' | 'config'>,
+  { sites, config }: RehomeDeps,
 ): Promise<Settlement | undefined> {
   const { target, moved = 0 } = job;
   if (target.kind !== 'mx' || moved >= MOVES) return undefined;

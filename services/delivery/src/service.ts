@@ -20,6 +20,8 @@ export interface DeliveryDeps {
   readonly sites: SiteFinder;
   /** This process, unique for its life. */
   readonly replica: string;
+  /** No other process can be alive. */
+  readonly alone?: boolean;
 }
 
 /** Serves the lanes: connects, sends, settles. */
@@ -30,6 +32,7 @@ export function createDelivery(deps: DeliveryDeps): Service {
   const scheduler = new LaneScheduler({
     redis,
     replica: deps.replica,
+    ...(deps.alone ? { alone: true } : {}),
     handler: new Lanes({ ...deps, shape }),
     ledger: deps.ledger,
     idle: delivery.idle,

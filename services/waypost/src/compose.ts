@@ -68,7 +68,7 @@ export async function compose(options: ComposeOptions): Promise<Composition> {
   );
   const deps = { runtime, config, redis, replica, inFlight, ...shared };
   const parts: Record<ServiceName, () => Service[]> = {
-    delivery: () => [createDelivery({ ...deps, ledger: shared.store })],
+    delivery: () => [createDelivery({ ...deps, ledger: shared.store, alone: options.alone === true })],
     policy: () => [createPolicy(deps)],
     events: () => [createEvents({ ...deps, blobs: spool.blobs })],
     api: () => [createApi(deps)],

@@ -1,5 +1,8 @@
 import {
+  aRecord as a,
+  DnsServer,
   freePort,
+  mxRecord as mx,
   run,
   SmtpPeer,
   startRedis,
@@ -9,7 +12,6 @@ import {
   waitFor,
 } from '@waypost/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { a, DnsServer, mx } from '../../support/dns-server.js';
 import type { Relay } from '../../support/relay.js';
 import { states, submit } from '../../support/track.js';
 

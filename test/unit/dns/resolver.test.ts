@@ -5,8 +5,15 @@ import {
   type ResolverDeps,
   type ResolverSettings,
 } from '@waypost/dns';
+import {
+  aRecord as a,
+  aaaaRecord as aaaa,
+  cnameRecord as cname,
+  DnsServer,
+  mxRecord as mx,
+  type Zone,
+} from '@waypost/testkit';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { a, aaaa, cname, DnsServer, mx, type Zone } from '../../support/dns-server.js';
 
 let server: DnsServer;
 let clock = 1_000_000;

@@ -7,7 +7,10 @@ type Answer = dnsPacket.Answer;
 const RCODES = { NOERROR: 0, SERVFAIL: 2, NXDOMAIN: 3, REFUSED: 5 } as const;
 
 /** Records by `name type`, or what the server does instead of answering. */
-export type Zone = Record<string, readonly Answer[] | keyof typeof RCODES | 'SILENT'>;
+export type Zone = Record<string, Found>;
+type Found = readonly Answer[] | keyof typeof RCODES | 'SILENT';
+/** Answers for names that no table could hold; undefined is NXDOMAIN. */
+export type ZoneRule = (name: string, type: string) => Found | undefined;
 
 /** A name server for tests on a loopback UDP port. It follows CNAMEs inside its zone, as a recursive server does. */
 export class DnsServer {
@@ -18,7 +21,7 @@ export class DnsServer {
 
   private constructor(
     socket: Socket,
-    public zone: Zone,
+    public zone: Zone | ZoneRule,
   ) {
     this.#socket = socket;
     socket.on('message', (packet, peer) => {
@@ -30,7 +33,7 @@ export class DnsServer {
     });
   }
 
-  static async start(zone: Zone): Promise<DnsServer> {
+  static async start(zone: Zone | ZoneRule): Promise<DnsServer> {
     const socket = createSocket('udp4');
     socket.bind(0, '127.0.0.1');
     await once(socket, 'listening');
@@ -77,19 +80,20 @@ export class DnsServer {
     return dnsPacket.encode({ id: query.id ?? 0, type: 'response', flags, questions: [question], answers });
   }
 
-  #find(name: string, type: string): readonly Answer[] | keyof typeof RCODES | 'SILENT' {
+  #find(name: string, type: string): Found {
+    if (typeof this.zone === 'function') return this.zone(name, type) ?? 'NXDOMAIN';
     const own = this.zone[`${name} ${type}`] ?? this.zone[`${name} CNAME`] ?? this.zone[`${name} *`];
     if (own) return own;
     return Object.keys(this.zone).some((key) => key.startsWith(`${name} `)) ? [] : 'NXDOMAIN';
   }
 }
 
-export const mx = (name: string, preference: number, exchange: string): Answer => ({
+export const mxRecord = (name: string, preference: number, exchange: string): Answer => ({
   name,
   type: 'MX',
   ttl: 60,
   data: { preference, exchange },
 });
-export const a = (name: string, data: string, ttl = 60): Answer => ({ name, type: 'A', ttl, data });
-export const aaaa = (name: string, data: string, ttl = 60): Answer => ({ name, type: 'AAAA', ttl, data });
-export const cname = (name: string, data: string): Answer => ({ name, type: 'CNAME', ttl: 60, data });
+export const aRecord = (name: string, data: string, ttl = 60): Answer => ({ name, type: 'A', ttl, data });
+export const aaaaRecord = (name: string, data: string, ttl = 60): Answer => ({ name, type: 'AAAA', ttl, data });
+export const cnameRecord = (name: string, data: string): Answer => ({ name, type: 'CNAME', ttl: 60, data });
