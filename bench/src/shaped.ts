@@ -1,5 +1,8 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { resolve } from 'node:path';
 import { performance } from 'node:perf_hooks';
-import { aRecord, DnsServer, freePort, mxRecord, sendLoad } from '@waypost/testkit';
+import { freePort, sendLoad } from '@waypost/testkit';
 import { Redis } from 'ioredis';
 import { Sink } from './peers.js';
 import { startWaypost, type WaypostTarget } from './targets/waypost.js';
@@ -12,6 +15,7 @@ export interface ShapedSettings {
   readonly messages: number;
 }
 
+const NAME_SERVER = resolve(import.meta.dirname, 'name-server.js');
 const LIMITED = '127.0.0.2';
 const OTHERS = '127.0.0.1';
 const RATE = 50;
@@ -27,26 +31,24 @@ class Bench {
     readonly redis: Redis,
     readonly limited: Sink,
     readonly others: Sink,
-    private readonly dns: DnsServer,
+    private readonly dns: ChildProcess,
   ) {}
 
   static async start({ dir, sinkProgram }: ShapedSettings): Promise<Bench> {
     const port = await freePort();
     const limited = await Sink.start(sinkProgram, { host: LIMITED, port });
     const others = await Sink.start(sinkProgram, { host: OTHERS, port });
-    // Each domain has an MX host, and so a site, of its own.
-    const dns = await DnsServer.start((name, type) => {
-      if (type === 'MX') return [mxRecord(name, 10, `mx.${name}`)];
-      if (type === 'A') return [aRecord(name, name.endsWith('limited.test') ? LIMITED : OTHERS)];
-      return [];
+    const dns = spawn(process.execPath, [NAME_SERVER, 'limited.test', LIMITED, OTHERS], {
+      stdio: ['ignore', 'pipe', 'inherit'],
     });
+    const [address] = (await once(dns.stdout, 'data')) as [Buffer];
     const waypost = await startWaypost({
       dir,
       layout: 'shaped',
       config: {
         routes: [{ match: '*', to: 'mx', tls: 'none' }],
         shaping: [{ match: 'limited.test', rate: `${RATE}/s` }],
-        delivery: { mx_port: port, dns_servers: [dns.address] },
+        delivery: { mx_port: port, dns_servers: [address.toString().trim()] },
       },
     });
     return new Bench(waypost, new Redis(waypost.redisPort, '127.0.0.1'), limited, others, dns);
@@ -78,7 +80,7 @@ class Bench {
   async stop(): Promise<void> {
     this.redis.disconnect();
     await this.waypost.stop();
-    await this.dns.stop();
+    this.dns.kill();
     this.limited.stop();
     this.others.stop();
   }

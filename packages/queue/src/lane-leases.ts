@@ -91,7 +91,14 @@ export class LaneLeases {
     const { offer, permits } = lease;
     if (!permits) return undefined;
     const [reply] = await this.options.redis.group.exec([
-      ask({ lane: this.lane, holder: lease.name, want: permits.want, offers: [offer], lease: false }),
+      ask({
+        lane: this.lane,
+        holder: lease.name,
+        want: permits.want,
+        lost: permits.takeLost(),
+        offers: [offer],
+        lease: false,
+      }),
     ]);
     const answer = parseAnswer(reply);
     if (answer.offer === 0) return answer;
@@ -146,6 +153,8 @@ interface Question {
   readonly lane: string;
   readonly holder: string;
   readonly want: number;
+  /** Permits given before that were not used. */
+  readonly lost?: number;
   readonly offers: readonly Offer[];
   readonly lease: boolean;
   readonly dry?: boolean;

@@ -170,7 +170,9 @@ export class LaneScheduler {
       // What is held back costs no look at its depth.
       const open = due
         .filter((_, at) => at % 2 === 0)
-        .filter((lane, at) => !this.#runners.get(lane)?.parked && this.#answersFor(lane, now - Number(due[2 * at + 1])));
+        .filter(
+          (lane, at) => !this.#runners.get(lane)?.parked && this.#answersFor(lane, now - Number(due[2 * at + 1])),
+        );
       const depths = await this.#depths(open, now);
       open.forEach((lane, at) => {
         this.#runner(lane).wake(Math.max(1, depths[at] ?? 0));

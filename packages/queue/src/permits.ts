@@ -9,6 +9,8 @@ export class Permits {
   #gap = 0;
   /** How many to ask for next. */
   want = 1;
+  /** Permits that were not used in time since the last were asked for: they count as not given. */
+  #lost = 0;
   /** Whether the last ones were given for at once: the rate is not used up. */
   slack = true;
 
@@ -32,9 +34,17 @@ export class Permits {
     const slack = Math.max(SLACK, this.#gap);
     while (this.#gap > 0 && this.#due[0] !== undefined && this.#due[0] + slack < now) {
       this.#due.shift();
+      this.#lost += 1;
       this.want = 1;
     }
     return this.#due[0] === undefined ? undefined : Math.max(0, this.#due[0] - now);
+  }
+
+  /** @returns the permits lost, which are then told of. */
+  takeLost(): number {
+    const lost = this.#lost;
+    this.#lost = 0;
+    return lost;
   }
 
   spend(): void {

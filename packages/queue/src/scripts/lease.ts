@@ -5,7 +5,7 @@ import { HOLD, LEASE, LEASES, PACE, QUOTA, WAITERS, WINDOW } from '../names.js';
  * Asks for a lease of a lane and for permits to send, or for permits alone. Of the ways offered the first with room in all
  * its limits is taken. All times are Redis's own.
  *   ARGV[1] JSON: lane, holder, ttl ms a lease lasts, horizon ms that permits may lie ahead, want permits,
- *           lease (false: permits for the lease held), dry (true: only says),
+ *           lost permits that were not used, lease (false: permits for the lease held), dry (true: only says),
  *           offers: { limits: [{ key, connections?, rates: [{ limit, period }] }], scopes: [] }
  *   returns [offer from 1 or 0, permits, ms until the first, µs between them, scope that is probed or '',
  *            what refused: '' | 'suspended' | 'probing' | 'connections' | 'rate' | 'offers', key that refused, ms to wait]
@@ -79,7 +79,7 @@ for index, offer in ipairs(req.offers) do
         else
           local key = '${PACE}' .. limit.key .. ':' .. rate.period
           local gap = rate.period / rate.limit
-          local ahead = math.max(0, tonumber(redis.call('GET', key) or 0) - now)
+          local ahead = math.max(0, tonumber(redis.call('GET', key) or 0) - (req.lost or 0) * gap - now)
           if ahead > req.horizon then
             ok = false
             refuse('rate', limit.key, ahead - req.horizon / 2)
