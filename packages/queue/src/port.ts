@@ -22,6 +22,8 @@ export interface Settlement {
   readonly events: readonly MessageEvent[];
   /** Set when a recipient is deferred: when this job is tried again, ms since the epoch. */
   readonly retryAt?: number;
+  /** The lane that this job goes to instead; `also` has the commands that put it there. */
+  readonly movedTo?: string;
   /** Further commands of the same transaction: DSNs to commit, a caught message to store. */
   readonly also?: readonly Command[];
 }

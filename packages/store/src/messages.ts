@@ -11,7 +11,16 @@ import type { LaneLedger, Settlement } from '@waypost/queue';
 import type { Command, Executor } from '@waypost/redis';
 import { bodyKey } from '@waypost/spool';
 import { EVENT_STREAM, EVENTS_KEPT, publishEvents } from './events.js';
-import { decodeRecord, decodeStatus, encodeStatus, eventField, recipientField, recordKey, toHash } from './record.js';
+import {
+  decodeRecord,
+  decodeStatus,
+  encodeStatus,
+  eventField,
+  jobField,
+  recipientField,
+  recordKey,
+  toHash,
+} from './record.js';
 import { cancelScript } from './scripts/cancel.js';
 import { settleScript } from './scripts/settle.js';
 
@@ -20,6 +29,8 @@ export interface Transition {
   readonly id: string;
   readonly outcomes: readonly { readonly i: number; readonly status: RecipientStatus }[];
   readonly events: readonly MessageEvent[];
+  /** Jobs that went into a lane, by their first recipient; '' for one that is over. */
+  readonly jobs?: readonly { readonly first: number; readonly lane: string }[];
   /** The message's new stage, unless this step ends it. */
   readonly stage?: MessageRecord['stage'];
 }
@@ -47,17 +58,21 @@ export class MessageStore implements LaneLedger {
   }
 
   /** @returns the commands that record a transition; idempotent. */
-  transition({ id, outcomes, events, stage }: Transition): Command[] {
-    if (outcomes.length === 0 && events.length === 0 && !stage) return [];
-    const args: (string | number)[] = [recordKey(id), bodyKey(id), this.retention, stage ?? '', events.length];
+  transition({ id, outcomes, events, jobs = [], stage }: Transition): Command[] {
+    if (outcomes.length + events.length + jobs.length === 0 && !stage) return [];
+    const args: (string | number)[] = [recordKey(id), bodyKey(id), this.retention, stage ?? ''];
+    args.push(events.length, jobs.length);
     for (const event of events) args.push(eventField(event), JSON.stringify(event));
+    for (const { first, lane } of jobs) args.push(jobField(first), lane);
     for (const { i, status } of outcomes) args.push(recipientField(i), encodeStatus(status));
     return [{ name: settleScript.name, script: settleScript, args }, ...publishEvents(events)];
   }
 
   settle(job: LaneJob, settlement: Settlement): Command[] {
-    const { outcomes, events, also = [] } = settlement;
-    return [...this.transition({ id: job.id, outcomes, events }), ...also];
+    const { outcomes, events, also = [], movedTo, retryAt } = settlement;
+    const first = job.rcpts[0]?.i ?? 0;
+    const jobs = retryAt === undefined ? [{ first, lane: movedTo ?? '' }] : [];
+    return [...this.transition({ id: job.id, outcomes, events, jobs }), ...also];
   }
 
   recorded(job: LaneJob, replies: readonly unknown[]): void {

@@ -15,10 +15,12 @@ import {
  *   r<i>     the i-th recipient's status: `t` or `p` (terminal, pending), then JSON; absent means what the stage says:
  *            scheduled, queued where it is routed, else accepted
  *   e<…>     one event each, JSON
+ *   j<i>     the lane of the job whose first recipient is the i-th, while it is there
  * It expires after its retention once all recipients are terminal.
  */
 const SERIALS = 1_000_000;
 export const recordKey = (id: string) => `wp:{${id}}:m`;
+export const jobField = (first: number) => `j${first}`;
 export const recipientField = (index: number) => `r${index}`;
 
 /** @returns the stored form of a status; its first letter lets scripts see a terminal one without parsing. */

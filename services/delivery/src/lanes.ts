@@ -64,7 +64,7 @@ class Session implements LaneSession {
   }
 
   async attempt(job: LaneJob, context: AttemptContext): Promise<Settlement> {
-    const elsewhere = await movedHome(job, this.lane, this.deps);
+    const elsewhere = await movedHome({ job, attempt: context.attempt }, this.lane, this.deps);
     if (elsewhere) return elsewhere;
     this.#target ??= this.#createTarget(job);
     const terms = this.terms();

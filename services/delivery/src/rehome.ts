@@ -17,7 +17,7 @@ const MOVES = 3;
  * @returns the move, or undefined where the job is at home.
  */
 export async function movedHome(
-  job: LaneJob,
+  { job, attempt }: { readonly job: LaneJob; readonly attempt: number },
   lane: string,
   { sites, config }: RehomeDeps,
 ): Promise<Settlement | undefined> {
@@ -41,6 +41,7 @@ export async function movedHome(
   return {
     outcomes: [],
     events: [event],
-    also: addToLanes([{ jobId, job: { ...job, lane: home, moved: moved + 1 } }]),
+    movedTo: home,
+    also: addToLanes([{ jobId, job: { ...job, lane: home, moved: moved + 1, tried: (job.tried ?? 0) + attempt - 1 } }]),
   };
 }

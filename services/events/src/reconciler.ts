@@ -1,9 +1,11 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { isTerminal, type MessageRecord } from '@waypost/mail';
-import { LANES_DUE, laneQueue, type PolicyQueue, wakeLane } from '@waypost/queue';
+import { LANE_PREFIX, LANES_DUE, laneQueue, type PolicyQueue, wakeLane } from '@waypost/queue';
 import type { Executor } from '@waypost/redis';
 import type { Runtime } from '@waypost/runtime';
 import type { BlobStore } from '@waypost/spool';
-import type { MessageStore } from '@waypost/store';
+import { type MessageStore, recordKey } from '@waypost/store';
+import { suspects } from './scripts/suspects.js';
 
 export interface ReconcilerDeps {
   readonly runtime: Runtime;
@@ -19,6 +21,8 @@ const GRACE = 120_000;
 /** A blob without a record may belong to a transaction that is still arriving. */
 const ORPHAN_AGE = 86_400_000;
 const SCAN = 500;
+/** Between two pages, ms. */
+const PAUSE = 5;
 
 /**
  * Looks over all that is kept for what fell between the stages: messages without a job, lanes that nobody is told of,
@@ -47,7 +51,9 @@ export class Reconciler {
   async #lanes(now: number): Promise<number> {
     let mended = 0;
     for (const list of ['wait', 'delayed', 'active']) {
-      for await (const key of this.#scan(`wp:lane:{*}:${list}`)) mended += await this.#noteLane(laneOfKey(key), now);
+      for await (const keys of this.#pages(`wp:lane:{*}:${list}`)) {
+        for (const key of keys) mended += await this.#noteLane(laneOfKey(key), now);
+      }
     }
     return mended;
   }
@@ -74,27 +80,37 @@ export class Reconciler {
 
   /** Messages that are neither ended nor anywhere in a queue go through policy again, which routes what is open. */
   async #messages(now: number): Promise<number> {
-    const { executor, store, queue } = this.deps;
     let mended = 0;
     const waiting = await this.#idsInPolicy();
-    for await (const key of this.#scan('wp:{*}:m')) {
-      const [stage] = (await executor.exec([{ name: 'hget', args: [key, 'stage'] }])) as [string | null];
-      if (stage !== 'accepted' && stage !== 'routed' && stage !== 'scheduled') continue;
-      const id = key.slice(4, -3);
-      const record = await store.read(id);
-      if (!record || now - record.meta.receivedAt < (this.deps.grace ?? GRACE)) continue;
-      if (stage === 'scheduled' && (record.meta.scheduledAt ?? 0) > now - GRACE) continue;
-      if (stage === 'routed' ? await this.#hasLaneJob(record) : waiting.has(id)) continue;
-      // Looked at again after the slow part: it may have moved on meanwhile.
-      const again = await store.read(id);
-      if (!again || again.stage !== stage || again.recipients.every(({ state }) => isTerminal(state))) continue;
-      await executor.exec([
-        ...store.transition({ id, outcomes: [], events: [], stage: 'accepted' }),
-        ...queue.add([id], { jobId: `${id}~r${now}` }),
-      ]);
-      mended += 1;
+    for await (const keys of this.#pages('wp:{*}:m')) {
+      const args = [LANE_PREFIX, ...keys];
+      const [found] = (await this.deps.executor.exec([{ name: suspects.name, script: suspects, args }])) as [string[]];
+      for (let at = 0; at < found.length; at += 2) {
+        const id = (found[at] as string).slice(4, -3);
+        const stage = found[at + 1] as MessageRecord['stage'];
+        if (stage !== 'routed' && waiting.has(id)) continue;
+        if (await this.#mendMessage(id, stage, now)) mended += 1;
+      }
     }
     return mended;
+  }
+
+  /** @returns whether the message was put back on its way. */
+  async #mendMessage(id: string, stage: MessageRecord['stage'], now: number): Promise<boolean> {
+    const { executor, store, queue } = this.deps;
+    const record = await store.read(id);
+    if (!record || now - record.meta.receivedAt < (this.deps.grace ?? GRACE)) return false;
+    if (stage === 'scheduled' && (record.meta.scheduledAt ?? 0) > now - GRACE) return false;
+    if (record.stage !== stage || record.recipients.every(({ state }) => isTerminal(state))) return false;
+    // Looked at again after what may have been slow: its jobs may have moved on meanwhile.
+    const args = [LANE_PREFIX, recordKey(id)];
+    const [still] = (await executor.exec([{ name: suspects.name, script: suspects, args }])) as [string[]];
+    if (still[1] !== stage) return false;
+    await executor.exec([
+      ...store.transition({ id, outcomes: [], events: [], stage: 'accepted' }),
+      ...queue.add([id], { jobId: `${id}~r${now}` }),
+    ]);
+    return true;
   }
 
   async #idsInPolicy(): Promise<Set<string>> {
@@ -116,22 +132,6 @@ export class Reconciler {
     return ids;
   }
 
-  /** Whether some lane still has a job of this message: the Queued event names the lanes. */
-  async #hasLaneJob(record: MessageRecord): Promise<boolean> {
-    const lanes = record.events
-      .filter(({ type }) => type === 'Queued')
-      .flatMap(({ detail }) => detail?.split(' ') ?? []);
-    const open = record.recipients.flatMap(({ state }, i) => (isTerminal(state) ? [] : [i]));
-    for (const lane of new Set(lanes)) {
-      const candidates = record.meta.envelope.recipients.map((_, i) =>
-        laneQueue(lane).jobKey(`${record.meta.id}.${i}`),
-      );
-      const [found] = (await this.deps.executor.exec([{ name: 'exists', args: candidates }])) as [number];
-      if (found > 0) return true;
-    }
-    return open.length === 0;
-  }
-
   /** Bodies in the blob store whose message has ended or never was. */
   async #blobs(now: number): Promise<number> {
     const { blobs, executor } = this.deps;
@@ -145,7 +145,8 @@ export class Reconciler {
     return removed;
   }
 
-  async *#scan(pattern: string): AsyncGenerator<string> {
+  /** Goes through the keys page by page, leaving Redis to others in between. */
+  async *#pages(pattern: string): AsyncGenerator<string[]> {
     let cursor = '0';
     do {
       const [reply] = await this.deps.executor.exec([
@@ -153,7 +154,8 @@ export class Reconciler {
       ]);
       const [next, keys] = reply as [string, string[]];
       cursor = next;
-      yield* keys;
+      if (keys.length > 0) yield keys;
+      if (cursor !== '0') await sleep(PAUSE);
     } while (cursor !== '0');
   }
 }

@@ -13,16 +13,25 @@ export interface EventsDeps {
   readonly blobs: BlobStore;
 }
 
+/** Every process of this service looks this often, and one of them finds the time has come, ms. */
 const EVERY = 60_000;
+const PASS_EVERY = 300_000;
+const TURN = 'wp:reconciler';
 
 /** Work beside the path of a message: the reconciler. */
 export function createEvents(deps: EventsDeps): Service {
   const reconciler = new Reconciler({ ...deps, executor: deps.redis.group });
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<unknown> = Promise.resolve();
+  const isOurTurn = async (): Promise<boolean> => {
+    const [taken] = await deps.redis.group.exec([
+      { name: 'set', args: [TURN, '1', 'NX', 'PX', PASS_EVERY - EVERY / 2] },
+    ]);
+    return taken === 'OK';
+  };
   const pass = () => {
     running = running
-      .then(() => reconciler.pass())
+      .then(async () => ((await isOurTurn()) ? reconciler.pass() : undefined))
       .catch((error: Error) => deps.runtime.log.warn({ error: error.message }, 'the reconciler could not finish'));
   };
   return {

@@ -112,7 +112,13 @@ export class PolicyWorker {
     this.deps.runtime.log.event(queued);
     return [
       ...addToLanes(jobs),
-      ...this.deps.store.transition({ id: meta.id, outcomes: refused, events, stage: 'routed' }),
+      ...this.deps.store.transition({
+        id: meta.id,
+        outcomes: refused,
+        events,
+        jobs: jobs.map(({ job }) => ({ first: job.rcpts[0]?.i ?? 0, lane: job.lane })),
+        stage: 'routed',
+      }),
       ...notices,
     ];
   }

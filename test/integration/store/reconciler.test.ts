@@ -57,6 +57,7 @@ async function route(id: string, lane = LANE): Promise<void> {
       id,
       outcomes: [],
       events: [{ type: 'Queued', id, at: Date.now(), detail: lane }],
+      jobs: [{ first: 0, lane }],
       stage: 'routed',
     }),
   ]);
@@ -154,7 +155,7 @@ describe('the reconciler mends', () => {
       executor: {
         exec: async (commands) => {
           const replies = await group.exec(commands);
-          if (!ended && commands.some(({ name }) => name === 'exists')) {
+          if (!ended && commands.some(({ name }) => name === 'waypostSuspects')) {
             ended = true;
             await group.exec(
               store.transition({

@@ -5,8 +5,9 @@ import type { Script } from '@waypost/redis';
  * changes nothing; nor does a late one change the stage of a message that has ended. With the last recipient terminal
  * the inline body goes and the record starts to expire.
  *   KEYS[1] record · KEYS[2] inline body
- *   ARGV[1] ms the record is kept afterwards · ARGV[2] new stage, or '' · ARGV[3] number of events
- *   ARGV[..] event field, event JSON pairs · then recipient field, status pairs
+ *   ARGV[1] ms the record is kept afterwards · ARGV[2] new stage, or '' · ARGV[3] number of events · ARGV[4] number of jobs
+ *   ARGV[..] event field, event JSON pairs · then job field, lane pairs ('' for a job that is over) · then recipient
+ *   field, status pairs
  *   returns recipients still open, or -1 where there is no such record
  */
 export const settleScript: Script = {
@@ -17,9 +18,13 @@ local record = KEYS[1]
 local open = tonumber(redis.call('HGET', record, 'open'))
 if not open then return -1 end
 local over = open <= 0
-local at = 4
+local at = 5
 for i = 1, tonumber(ARGV[3]) do
   redis.call('HSET', record, ARGV[at], ARGV[at + 1])
+  at = at + 2
+end
+for i = 1, tonumber(ARGV[4]) do
+  if ARGV[at + 1] == '' then redis.call('HDEL', record, ARGV[at]) else redis.call('HSET', record, ARGV[at], ARGV[at + 1]) end
   at = at + 2
 end
 local ended = 0
