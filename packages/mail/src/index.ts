@@ -1,4 +1,5 @@
 export * from './address.js';
+export * from './bounce/index.js';
 export * from './dsn.js';
 export * from './dsn-decide.js';
 export * from './dsn-types.js';

@@ -1,0 +1,2 @@
+export * from './cause.js';
+export * from './classify.js';
