@@ -42,6 +42,6 @@ await new LaneScheduler({
     settle: () => [],
     recorded: () => undefined,
     progress: () => ({ name: 'ping', args: [] }),
-    open: () => [],
+    open: () => ({ open: [] }),
   },
 }).start();

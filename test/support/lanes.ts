@@ -38,7 +38,7 @@ export const plainLedger: LaneLedger = {
   settle: (_, { also = [] }) => [...also],
   recorded: () => undefined,
   progress: () => ({ name: 'ping', args: [] }),
-  open: (job) => job.rcpts.map(({ i }) => i),
+  open: (job) => ({ open: job.rcpts.map(({ i }) => i) }),
 };
 
 /** A scheduler of real lanes whose sessions do what the test says. */

@@ -12,7 +12,7 @@ export function checkMeaning(config: Config): string[] {
     ...repeated(config.keys.map(({ id }) => id)).map((id) => `keys "${id}": the id is taken; give each key its own`),
     ...config.listeners.flatMap((listener) => checkListener(listener, config)),
     ...config.keys.flatMap(({ id, networks }) => checkNetworks(`keys "${id}": "networks"`, networks)),
-    ...checkNetworks('http.trust_proxy', config.http.trust_proxy),
+    ...checkTrusted('http.trust_proxy', config.http.trust_proxy),
     ...config.routes.flatMap(({ to }, index) => checkTarget(`routes.${index}.to`, to)),
     ...checkEgress(config),
     ...[...config.shaping, ...config.providers].flatMap(({ replies }, index) => checkReplies(index, replies)),
@@ -36,9 +36,6 @@ function checkListener(listener: ListenerConfig, { tls }: Config): string[] {
   if (listener.kind === 'relay' && listener.allow.length === 0) {
     problems.push(`${at}: a relay listener needs "allow" with the networks that may use it, such as [10.0.0.0/8]`);
   }
-  if (listener.allow.some((network) => /\/0+$/.test(network))) {
-    problems.push(`${at}: "allow" holds the whole internet, which makes an open relay; name your own networks`);
-  }
   if (listener.kind === 'mx' && listener.domains.length === 0) {
     problems.push(`${at}: an mx listener needs "domains" with the domains it accepts mail for`);
   }
@@ -52,13 +49,33 @@ function checkListener(listener: ListenerConfig, { tls }: Config): string[] {
     problems.push(`${at}: TLS needs tls.identities with cert and key, or tls.self_signed_dir for development`);
   }
   for (const key of ['allow', 'proxy_protocol', 'xclient'] as const) {
-    problems.push(...checkNetworks(`${at}: "${key}"`, listener[key]));
+    problems.push(...checkTrusted(`${at}: "${key}"`, listener[key]));
   }
   return problems;
 }
 
 function checkNetworks(at: string, networks: readonly string[]): string[] {
   return networks.flatMap((network) => attempt(at, () => new Networks([network])));
+}
+
+/** Networks whose word is believed: a part of the internet so wide holds others too. */
+function checkTrusted(at: string, networks: readonly string[]): string[] {
+  const problems = checkNetworks(at, networks);
+  if (problems.length > 0) return problems;
+  return networks
+    .filter(isTooWide)
+    .map(
+      (network) => `${at} holds ${network}, which is no network of yours alone and makes an open relay; name your own`,
+    );
+}
+
+function isTooWide(network: string): boolean {
+  const [address = '', prefix] = network.toLowerCase().split('/');
+  if (prefix === undefined) return false;
+  if (!address.includes(':')) return Number(prefix) < 8;
+  const own = /^f[cd]/.test(address) && Number(prefix) >= 7;
+  // Within ::ffff:0:0/96 are the IPv4 addresses (RFC 4291 §2.5.5.2), where 104 bits are 8.
+  return /^(?:::|(?:0{1,4}:)+:?)ffff:/.test(address) ? Number(prefix) < 104 : !own && Number(prefix) < 16;
 }
 
 function checkTarget(at: string, to: string): string[] {

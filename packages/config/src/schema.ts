@@ -64,7 +64,8 @@ const route = z.strictObject({
 const key = z.strictObject({
   /** Public name of the key; what logs show. */
   id: z.string(),
-  secret: z.string(),
+  /** 16 characters at least: whoever guesses it can send. */
+  secret: z.string().min(16, 'needs 16 characters at least, such as from "openssl rand -hex 32"'),
   scopes: z.array(z.enum(['send', 'read', 'admin'])).default(['send', 'read']),
   /** Sender domains this key may use; `*` is any. */
   domains: z.array(z.string()).default(['*']),
@@ -135,6 +136,8 @@ export const configSchema = z.strictObject({
     .strictObject({
       host: z.string().default('127.0.0.1'),
       port: z.int().min(0).max(65535).default(8081),
+      /** Lets requests from this machine in without a key. Not where a proxy on this machine passes others' requests on. */
+      open_on_loopback: z.boolean().default(false),
     })
     .prefault({}),
   keys: z.array(key).default([]),

@@ -1,11 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LaneJob } from '@waypost/mail';
 import { type Command, type RedisHandle, RedisUncertainError } from '@waypost/redis';
+import { attemptJob } from './attempt-job.js';
 import { type BullQueue, JobLostError, parseTaken, type Taken, type TakenJob } from './bull.js';
 import type { Deliverers } from './deliverers.js';
 import type { HeldJobs } from './held-jobs.js';
 import { LaneLeases, type Lease, type Refusal } from './lane-leases.js';
 import { callOthers, LOCK_DURATION, laneQueue, wakeLane } from './lane-queue.js';
+import { lockToken } from './lock-token.js';
 import { LANES_DUE, WAKE_LANES } from './names.js';
 import { execUntilDone, isRedisTrouble } from './persist.js';
 import type { LaneHandler, LaneLedger, LaneSession, Settlement } from './port.js';
@@ -28,9 +30,6 @@ export interface LaneRunnerOptions {
   readonly onError?: (error: Error, context: string) => void;
 }
 
-/** An internal failure puts a job off by this, ms; one of Redis by less, as it ends for all jobs at once. */
-const INTERNAL_RETRY = 30_000;
-const REDIS_RETRY = 1_000;
 /** A lane that was refused for a rate asks no sooner again, ms: the sessions it has carry on meanwhile. */
 const PARKED = 1_000;
 /** Messages after which a session makes room for a lane that has none. */
@@ -38,6 +37,15 @@ const FAIR_SHARE = 20;
 /** Others are called no more often than this, ms. */
 const CALL_EVERY = 250;
 const LONGEST_TIMER = 0x7fffffff;
+
+/** One lease at work. */
+interface Working {
+  session: LaneSession;
+  /** On the locks of its jobs. */
+  readonly token: string;
+  /** Messages since it was granted. */
+  served: number;
+}
 
 /** One lane's sessions in this process. */
 export class LaneRunner {
@@ -77,12 +85,8 @@ export class LaneRunner {
   wake(count: number): void {
     this.#wakes += 1;
     let left = count;
-    for (
-      let resume = left > 0 ? this.#idle.pop() : undefined;
-      resume;
-      resume = left > 0 ? this.#idle.pop() : undefined
-    ) {
-      resume(true);
+    while (left > 0 && this.#idle.length > 0) {
+      this.#idle.pop()?.(true);
       left -= 1;
     }
     const { limit, size } = this.#leases;
@@ -168,7 +172,11 @@ export class LaneRunner {
 
   /** The life of one lease: sessions that drain the lane, idle, and are closed. */
   async #run(lease: Lease): Promise<void> {
-    const state = { session: this.options.handler.open(this.lane, lease), served: 0 };
+    const state: Working = {
+      session: this.options.handler.open(this.lane, lease),
+      token: lockToken(this.options.replica),
+      served: 0,
+    };
     try {
       while (await this.#permitted(lease)) {
         if (!(await this.#drainLane(lease, state))) break;
@@ -185,13 +193,13 @@ export class LaneRunner {
   }
 
   /** Serves the lane for as long as it has work and permits are at hand. @returns whether to go on. */
-  async #drainLane(lease: Lease, state: { session: LaneSession; served: number }): Promise<boolean> {
+  async #drainLane(lease: Lease, state: Working): Promise<boolean> {
     const seen = { wakes: 0 };
-    let taken: Taken & { readonly withheld?: boolean } = await this.#take(seen);
+    let taken: Taken & { readonly withheld?: boolean } = await this.#take(state.token, seen);
     while (taken.job) {
       lease.permits?.spend();
       const goOn = () => this.#mayGoOn(lease, state);
-      taken = await this.#work(state.session, taken.job, seen, goOn);
+      taken = await this.#work(state, taken.job, seen, goOn);
       state.served += 1;
       if (state.session.alive) continue;
       await this.#close(state.session);
@@ -219,7 +227,7 @@ export class LaneRunner {
   }
 
   /** Whether the next job may be taken together with the end of this one. */
-  #mayGoOn(lease: Lease, { session, served }: { session: LaneSession; served: number }): boolean {
+  #mayGoOn(lease: Lease, { session, served }: Working): boolean {
     if (!session.alive || !this.options.running()) return false;
     if (served >= FAIR_SHARE && this.options.slots.contended) return false;
     return !lease.permits || lease.permits.wait() === 0;
@@ -246,11 +254,11 @@ export class LaneRunner {
   }
 
   /** @param seen notes the wakes that the answer can know of. */
-  async #take(seen: { wakes: number }): Promise<Taken> {
+  async #take(token: string, seen: { wakes: number }): Promise<Taken> {
     seen.wakes = this.#wakes;
     if (this.#retryAt <= Date.now()) this.#retryAt = Number.POSITIVE_INFINITY;
-    const { redis, replica } = this.options;
-    const [reply] = await redis.group.exec([this.#queue.take(replica)]).catch((error: Error) => {
+    const { redis } = this.options;
+    const [reply] = await redis.group.exec([this.#queue.take(token)]).catch((error: Error) => {
       this.#suspect(error);
       throw error;
     });
@@ -283,18 +291,18 @@ export class LaneRunner {
 
   /** One attempt at a job; its record, its end and the next job in one transaction. */
   async #work(
-    session: LaneSession,
+    { session, token }: Working,
     taken: TakenJob,
     seen: { wakes: number },
     goOn: () => boolean,
   ): Promise<Taken & { readonly withheld?: boolean }> {
     const { held, ledger, redis, signal } = this.options;
     const job = JSON.parse(taken.data) as LaneJob;
-    held.add(this.#queue, taken.id);
+    held.add(this.#queue, taken.id, token);
     try {
-      const settlement = await this.#attempt(session, job, taken);
+      const settlement = await this.#attempt(session, job, taken, token);
       const next = goOn();
-      const commands = [...ledger.settle(job, settlement), this.#finish(taken.id, settlement, next)];
+      const commands = [...ledger.settle(job, settlement), this.#finish(taken.id, token, settlement, next)];
       seen.wakes = this.#wakes;
       let told = false;
       const onRetry = (error: Error) => {
@@ -312,7 +320,7 @@ export class LaneRunner {
       if (error instanceof JobLostError) return {};
       throw error;
     } finally {
-      held.delete(this.#queue, taken.id);
+      held.delete(this.#queue, taken.id, token);
     }
   }
 
@@ -322,26 +330,15 @@ export class LaneRunner {
     this.options.held.suspect(this.#queue, () => wakeLane(this.lane, Date.now(), 1));
   }
 
-  async #attempt(session: LaneSession, job: LaneJob, taken: TakenJob): Promise<Settlement> {
-    const { ledger, redis, replica, signal } = this.options;
-    const fence = async () => {
-      const [owner, progress] = await redis.group.exec([this.#queue.owner(taken.id), ledger.progress(job)]);
-      return { owned: owner === replica, open: ledger.open(job, progress) };
-    };
-    try {
-      return await session.attempt(job, { attempt: taken.attempt, signal, fence });
-    } catch (error) {
-      // Nothing was sent: the fence could not be asked. The record of that waits for Redis anyway.
-      if (isRedisTrouble(error)) return { outcomes: [], events: [], retryAt: Date.now() + REDIS_RETRY };
-      this.options.onError?.(error as Error, `attempting message ${job.id} in lane ${this.lane}`);
-      return { outcomes: [], events: [], retryAt: Date.now() + INTERNAL_RETRY };
-    }
+  #attempt(session: LaneSession, job: LaneJob, taken: TakenJob, token: string): Promise<Settlement> {
+    const onError = (error: Error) =>
+      this.options.onError?.(error, `attempting message ${job.id} in lane ${this.lane}`);
+    return attemptJob(session, job, taken, { ...this.options, queue: this.#queue, token, onError });
   }
 
-  #finish(id: string, settlement: Settlement, next: boolean): Command {
-    const { replica } = this.options;
-    if (settlement.retryAt === undefined) return this.#queue.complete(id, replica, next);
-    return this.#queue.delay(id, replica, settlement.retryAt, next);
+  #finish(id: string, token: string, settlement: Settlement, next: boolean): Command {
+    if (settlement.retryAt === undefined) return this.#queue.complete(id, token, next);
+    return this.#queue.delay(id, token, settlement.retryAt, next);
   }
 
   /** With no session left: notes when the lane is due next, or that it is empty. */

@@ -1,6 +1,7 @@
 import { type Command, type RedisHandle, RedisUncertainError } from '@waypost/redis';
 import { type BullQueue, JobLostError, parseTaken, type Taken, type TakenJob } from './bull.js';
 import { HeldJobs } from './held-jobs.js';
+import { lockToken } from './lock-token.js';
 import { WAKE_POLICY } from './names.js';
 import { execUntilDone, isRedisTrouble } from './persist.js';
 import type { PolicyJob, PolicyQueue } from './policy-queue.js';
@@ -31,6 +32,13 @@ const REDIS_RETRY = 1_000;
 
 /** Jobs that a place takes from one partition in a row while others wait for a place. */
 const TURN = 64;
+
+/** Where a worker takes its jobs, and its token on their locks. */
+interface Work {
+  readonly partition: number;
+  readonly queue: BullQueue;
+  readonly token: string;
+}
 
 /** Takes jobs from the policy partitions, woken by publish. */
 export class PolicyConsumer {
@@ -130,12 +138,13 @@ export class PolicyConsumer {
         }
         const wakes = this.#wakes[partition];
         this.#active += 1;
-        const taken = await this.#take(partition, queue).catch((error: Error) => {
+        const token = lockToken(this.options.replica);
+        const taken = await this.#take(partition, queue, token).catch((error: Error) => {
           this.#ended();
           throw error;
         });
         // A job keeps the place that its taking had.
-        if (taken.job) void this.#work(partition, taken.job);
+        if (taken.job) void this.#work(partition, taken.job, token);
         else this.#ended();
         if (taken.nextAt !== undefined) this.#wakeAt(partition, taken.nextAt);
         if (!taken.job) this.#backlog.delete(partition);
@@ -147,9 +156,9 @@ export class PolicyConsumer {
     this.#serving[partition] = false;
   }
 
-  async #take(partition: number, queue: BullQueue): Promise<Taken> {
-    const { redis, replica } = this.options;
-    const [reply] = await redis.group.exec([queue.take(replica)]).catch((error: Error) => {
+  async #take(partition: number, queue: BullQueue, token: string): Promise<Taken> {
+    const { redis } = this.options;
+    const [reply] = await redis.group.exec([queue.take(token)]).catch((error: Error) => {
       this.#suspect(partition, queue, error);
       throw error;
     });
@@ -163,13 +172,13 @@ export class PolicyConsumer {
   }
 
   /** Works on a job and on those that its completion brings along, in the place of whoever took it. */
-  async #work(partition: number, first: TakenJob): Promise<void> {
+  async #work(partition: number, first: TakenJob, token: string): Promise<void> {
     const queue = this.options.queue.partitions[partition] as BullQueue;
     try {
       let turn = 0;
       for (let job: TakenJob | undefined = first; job; ) {
         turn += 1;
-        const taken: Taken = await this.#handle(partition, queue, job, turn);
+        const taken: Taken = await this.#handle({ partition, queue, token }, job, turn);
         if (taken.nextAt !== undefined) this.#wakeAt(partition, taken.nextAt);
         job = taken.job;
       }
@@ -180,13 +189,13 @@ export class PolicyConsumer {
     }
   }
 
-  async #handle(partition: number, queue: BullQueue, taken: TakenJob, turn: number): Promise<Taken> {
+  async #handle({ partition, queue, token }: Work, taken: TakenJob, turn: number): Promise<Taken> {
     const { redis } = this.options;
-    this.#held.add(queue, taken.id);
+    this.#held.add(queue, taken.id, token);
     try {
       const job = JSON.parse(taken.data) as PolicyJob;
       const goesOn = () => this.#goesOn(partition, turn);
-      const finish = await this.#evaluate(partition, taken.id, job, goesOn);
+      const finish = await this.#evaluate({ partition, queue, token }, taken.id, job, goesOn);
       const replies = await execUntilDone(redis.group, finish.commands, {
         signal: this.#abort.signal,
         onRetry: (error) => {
@@ -200,7 +209,7 @@ export class PolicyConsumer {
       if (error instanceof JobLostError) return {};
       throw error;
     } finally {
-      this.#held.delete(queue, taken.id);
+      this.#held.delete(queue, taken.id, token);
     }
   }
 
@@ -214,16 +223,15 @@ export class PolicyConsumer {
 
   /** @returns what ends the job: its verdicts, or its return for later. */
   async #evaluate(
-    partition: number,
+    { partition, queue, token }: Work,
     id: string,
     job: PolicyJob,
     goesOn: () => boolean,
   ): Promise<{ commands: Command[]; judged: boolean }> {
-    const { replica, handle, retry } = this.options;
-    const queue = this.options.queue.partitions[partition] as BullQueue;
+    const { handle, retry } = this.options;
     try {
       const commands = await handle(job);
-      return { commands: [...commands, queue.complete(id, replica, goesOn())], judged: true };
+      return { commands: [...commands, queue.complete(id, token, goesOn())], judged: true };
     } catch (error) {
       this.options.onError?.(error as Error, `evaluating policy job ${id}`);
       // Trouble with Redis ends for all jobs at once, and what is recorded here waits for that anyway.
@@ -231,7 +239,7 @@ export class PolicyConsumer {
       const at = Date.now() + pause;
       // BullMQ's answer does not tell when it is due, and by then another process may be the only one left.
       const wake: Command = { name: 'publish', args: [WAKE_POLICY, `${partition} ${at}`] };
-      return { commands: [wake, queue.delay(id, replica, at, goesOn())], judged: false };
+      return { commands: [wake, queue.delay(id, token, at, goesOn())], judged: false };
     }
   }
 

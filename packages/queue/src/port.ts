@@ -10,9 +10,17 @@ export interface AttemptContext {
    * Checks, just before DATA, that this process still owns the job and which of its recipients are not yet terminal.
    * One round trip. Not owned, or nothing open: send nothing and return no outcomes.
    */
-  fence(): Promise<{ readonly owned: boolean; readonly open: readonly number[] }>;
+  fence(): Promise<{ readonly owned: boolean } & JobProgress>;
   /** Aborts when the grace period is over. */
   readonly signal: AbortSignal;
+}
+
+/** How far a job's recipients are. */
+export interface JobProgress {
+  /** Indexes of those that are not yet terminal. */
+  readonly open: readonly number[];
+  /** When they were tried last, ms since the epoch; absent where they never were. */
+  readonly lastAttemptAt?: number;
 }
 
 /** The result of one attempt; written with the job's completion in one transaction. */
@@ -24,6 +32,8 @@ export interface Settlement {
   readonly retryAt?: number;
   /** The lane that this job goes to instead; `also` has the commands that put it there. */
   readonly movedTo?: string;
+  /** The job was taken over, and its record is the other's to write. */
+  readonly notOurs?: true;
   /** Further commands of the same transaction: DSNs to commit, a caught message to store. */
   readonly also?: readonly Command[];
 }
@@ -62,6 +72,6 @@ export interface LaneLedger {
   recorded(job: LaneJob, replies: readonly unknown[]): void;
   /** Reads how far a job's recipients are. */
   progress(job: LaneJob): Command;
-  /** @returns the recipients that are not yet terminal, from the reply to `progress`. */
-  open(job: LaneJob, reply: unknown): number[];
+  /** Reads the reply to `progress`. */
+  open(job: LaneJob, reply: unknown): JobProgress;
 }

@@ -1,6 +1,7 @@
 import type { Executor } from '@waypost/redis';
 import { giveBack } from './give-back.js';
 import { callOthers, laneQueue, wakeLane } from './lane-queue.js';
+import { isTokenOf } from './lock-token.js';
 import { LANES_DUE, LEASE_FREED, REPLICAS, WAKE_POLICY } from './names.js';
 import type { PolicyQueue } from './policy-queue.js';
 import { heartbeat } from './scripts/heartbeat.js';
@@ -51,7 +52,7 @@ export class Presence {
 
   async #reap(dead: string): Promise<void> {
     const { executor, policy, onReaped } = this.options;
-    const isTheirs = (_id: string, owner: string | null) => owner === dead || owner === null;
+    const isTheirs = (_id: string, owner: string | null) => isTokenOf(owner, dead) || owner === null;
     let jobs = 0;
     for (const [index, queue] of policy.partitions.entries()) {
       const given = await giveBack(executor, queue, isTheirs);

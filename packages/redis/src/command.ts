@@ -36,6 +36,14 @@ export class RedisUncertainError extends Error {
   }
 }
 
+/** @returns whether commands may have run although they failed: this error, or what caused it, says so. */
+export function isUncertain(error: unknown): boolean {
+  for (let one = error; one instanceof Error; one = one.cause) {
+    if (one instanceof RedisUncertainError) return true;
+  }
+  return false;
+}
+
 /** Redis refused the transaction and ran none of it; `message` is its text (`OOM …`, `READONLY …`). */
 export class RedisRefusedError extends Error {
   constructor(message: string, options?: { cause?: unknown }) {

@@ -1,4 +1,5 @@
 export * from './client/client.js';
+export * from './server/address-key.js';
 export * from './server/certificates.js';
 export type { SessionLimits } from './server/connection.js';
 export * from './server/input-stream.js';

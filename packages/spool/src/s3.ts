@@ -16,6 +16,7 @@ export interface S3Options {
 type Sdk = typeof import('@aws-sdk/client-s3');
 type Storage = typeof import('@aws-sdk/lib-storage');
 
+const ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 /** The smallest part S3 allows; one is in memory for each upload. */
 const PART = 5_242_880;
 /** Uploads at a time; the sources of the others wait. */
@@ -95,7 +96,9 @@ export class S3BlobStore implements BlobStore {
       { Bucket: bucket, Prefix: prefix },
     )) {
       for (const { Key: key, LastModified: at } of page.Contents ?? []) {
-        if (key && at && at.getTime() < before) yield key.slice(prefix.length);
+        const id = key?.slice(prefix.length) ?? '';
+        // The bucket may hold other things, even under our prefix.
+        if (ID.test(id) && at && at.getTime() < before) yield id;
       }
     }
   }

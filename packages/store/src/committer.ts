@@ -1,9 +1,10 @@
 import { type MessageEvent, type MessageMeta, SmtpError } from '@waypost/mail';
 import type { PolicyQueue } from '@waypost/queue';
 import { type Command, type Executor, RedisRefusedError } from '@waypost/redis';
-import { type Draft, inlineCommands } from '@waypost/spool';
+import { bodyKey, type Draft, inlineCommands } from '@waypost/spool';
 import { publishEvents } from './events.js';
 import { eventField, recordKey } from './record.js';
+import { createOnceScript } from './scripts/create-once.js';
 
 /** A message that is complete but not yet ours to keep. */
 export interface Arrival {
@@ -59,15 +60,20 @@ export class Committer {
     });
   }
 
-  /** @returns the commands that commit these messages as part of a caller's own transaction. */
-  commands(arrivals: readonly Arrival[]): Command[] {
+  /**
+   * @param options.once the transaction may be run again: a message that is on record by then is left as it is, however far it
+   *   has come meanwhile.
+   * @returns the commands that commit these messages as part of a caller's own transaction.
+   */
+  commands(arrivals: readonly Arrival[], options: { once?: boolean } = {}): Command[] {
     const commands: Command[] = [];
     const events: MessageEvent[] = [];
     const now: string[] = [];
     for (const { meta, draft } of arrivals) {
       const event = reception(meta);
       events.push(event);
-      commands.push(...inlineCommands(draft), createRecord(meta, event));
+      if (options.once) commands.push(createOnce(meta, draft, event));
+      else commands.push(...inlineCommands(draft), createRecord(meta, event));
       if (meta.scheduledAt === undefined) now.push(meta.id);
       else commands.push(...this.policy.add([meta.id], { at: meta.scheduledAt }));
     }
@@ -109,18 +115,22 @@ function reception(meta: MessageMeta): MessageEvent {
   return { type: 'Reception', id, at, detail, ...(traceparent ? { traceparent } : {}) };
 }
 
-function createRecord(meta: MessageMeta, event: MessageEvent): Command {
-  return {
-    name: 'hset',
-    args: [
-      recordKey(meta.id),
-      ...['m', JSON.stringify(meta)],
-      ...['stage', meta.scheduledAt === undefined ? 'accepted' : 'scheduled'],
-      ...['open', meta.envelope.recipients.length],
-      ...[eventField(event), JSON.stringify(event)],
-    ],
-  };
+const createRecord = (meta: MessageMeta, event: MessageEvent): Command => ({
+  name: 'hset',
+  args: [recordKey(meta.id), ...recordFields(meta, event)],
+});
+
+function createOnce(meta: MessageMeta, { inline }: Draft, event: MessageEvent): Command {
+  const args = [recordKey(meta.id), bodyKey(meta.id), inline ?? '', ...recordFields(meta, event)];
+  return { name: createOnceScript.name, script: createOnceScript, args };
 }
+
+const recordFields = (meta: MessageMeta, event: MessageEvent) => [
+  ...['m', JSON.stringify(meta)],
+  ...['stage', meta.scheduledAt === undefined ? 'accepted' : 'scheduled'],
+  ...['open', meta.envelope.recipients.length],
+  ...[eventField(event), JSON.stringify(event)],
+];
 
 function toRefusal(error: unknown): SmtpError {
   if (error instanceof RedisRefusedError && error.message.startsWith('OOM')) {

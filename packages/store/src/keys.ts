@@ -103,6 +103,7 @@ export class KeyStore {
     password: string;
     remoteAddress?: string;
   }): Promise<ProvenKey | undefined> {
+    if (input.password === '') return undefined;
     await this.#refresh();
     const digest = Buffer.from(hashOf(input.password), 'hex');
     let found: Entry | undefined;

@@ -7,7 +7,7 @@ import {
   type MessageRecord,
   type RecipientStatus,
 } from '@waypost/mail';
-import type { LaneLedger, Settlement } from '@waypost/queue';
+import type { JobProgress, LaneLedger, Settlement } from '@waypost/queue';
 import type { Command, Executor } from '@waypost/redis';
 import { bodyKey } from '@waypost/spool';
 import { EVENT_STREAM, EVENTS_KEPT, publishEvents } from './events.js';
@@ -69,9 +69,9 @@ export class MessageStore implements LaneLedger {
   }
 
   settle(job: LaneJob, settlement: Settlement): Command[] {
-    const { outcomes, events, also = [], movedTo, retryAt } = settlement;
+    const { outcomes, events, also = [], movedTo, retryAt, notOurs } = settlement;
     const first = job.rcpts[0]?.i ?? 0;
-    const jobs = retryAt === undefined ? [{ first, lane: movedTo ?? '' }] : [];
+    const jobs = retryAt === undefined && !notOurs ? [{ first, lane: movedTo ?? '' }] : [];
     return [...this.transition({ id: job.id, outcomes, events, jobs }), ...also];
   }
 
@@ -83,11 +83,20 @@ export class MessageStore implements LaneLedger {
     return { name: 'hmget', args: [recordKey(job.id), 'stage', ...job.rcpts.map((rcpt) => recipientField(rcpt.i))] };
   }
 
-  open(job: LaneJob, reply: unknown): number[] {
+  open(job: LaneJob, reply: unknown): JobProgress {
     const [stage, ...fields] = reply as (string | null)[];
     // No record: it ended and has expired, so that nothing may be sent any more.
-    if (!stage || stage === 'done' || stage === 'canceled') return [];
-    return job.rcpts.filter((_, at) => !fields[at]?.startsWith('t')).map((rcpt) => rcpt.i);
+    if (!stage || stage === 'done' || stage === 'canceled') return { open: [] };
+    const open: number[] = [];
+    let lastAttemptAt: number | undefined;
+    for (const [at, { i }] of job.rcpts.entries()) {
+      const field = fields[at];
+      if (field?.startsWith('t')) continue;
+      open.push(i);
+      const status = field ? decodeStatus(field) : undefined;
+      if (status?.state === 'deferred') lastAttemptAt = Math.max(lastAttemptAt ?? 0, status.at);
+    }
+    return { open, ...(lastAttemptAt === undefined ? {} : { lastAttemptAt }) };
   }
 
   /** Cancels a message that is scheduled, held or not yet through policy. */

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import { buildDsn, type DsnRecipient, headerEnd, type MessageMeta } from '@waypost/mail';
 import type { Spool } from '@waypost/spool';
 import type { Arrival } from './committer.js';
@@ -15,6 +16,21 @@ export interface NoticeSubject {
 
 /** Octets of the original a failure DSN returns at most; more would only fill boxes. */
 const RETURNED_MAX = 51_200;
+
+const BEGINNING = 65_536;
+
+/** @returns a whole message where it is small, else its beginning with all of the header section. */
+export async function beginningOf(body: Buffer | Readable): Promise<Buffer> {
+  if (Buffer.isBuffer(body)) return body;
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of body) {
+    chunks.push(chunk as Buffer);
+    size += (chunk as Buffer).length;
+    if (size > BEGINNING && (headerEnd(Buffer.concat(chunks)) >= 0 || size > 16 * BEGINNING)) break;
+  }
+  return Buffer.concat(chunks);
+}
 
 /**
  * Makes a DSN ready to be committed: from the null reverse-path to the sender of the original.

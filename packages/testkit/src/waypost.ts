@@ -65,7 +65,7 @@ export async function startWaypost(options: WaypostOptions): Promise<WaypostProc
     redis: { url: options.redis },
     spool: { dir: join(dir, 'spool') },
     http: { port: http },
-    api: { port: api },
+    api: { port: api, open_on_loopback: true },
     tls: { self_signed_dir: join(dir, 'tls') },
     telemetry: { metrics_port: metrics, log_level: 'info' },
   };

@@ -13,6 +13,8 @@ export interface ApiAppDeps {
   readonly queue: PolicyQueue;
   readonly store: MessageStore;
   readonly keys: KeyStore;
+  /** Whether requests from this machine need no key. */
+  readonly openOnLoopback: boolean;
 }
 
 /** The admin API and a few pages to read caught mail and queues by. */
@@ -29,7 +31,7 @@ export function createApiApp(deps: ApiAppDeps): Express {
     });
     next();
   });
-  app.use(fromHereOrAdmin(deps.keys));
+  app.use(fromHereOrAdmin(deps));
   app.get('/', async (_request, response) => {
     const rows = (await sink.list()).map((mail) => [
       new Date(mail.at).toISOString(),
@@ -88,11 +90,18 @@ async function mailPage(key: string, raw: Buffer): Promise<string> {
   return page(mail.subject ?? 'Message', parts.join(''));
 }
 
-/** From this machine it is open, by its name or address alone, so that no other site can reach it through a browser. */
-function fromHereOrAdmin(keys: KeyStore): RequestHandler {
+/** Which proxies add; what has one comes from elsewhere. */
+const FORWARDED = ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'x-real-ip', 'via'];
+
+/**
+ * Where the configuration says so, requests from this machine need no key: by its name or address alone, so that no other
+ * site can reach it through a browser, and not through a proxy.
+ */
+function fromHereOrAdmin({ keys, openOnLoopback }: ApiAppDeps): RequestHandler {
   return async (request, response, next) => {
-    const here = /^(::ffff:)?127\.|^::1$/.test(request.socket.remoteAddress ?? '');
-    if (here && /^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/.test(request.get('host') ?? '')) return next();
+    const here = openOnLoopback && /^(::ffff:)?127\.|^::1$/.test(request.socket.remoteAddress ?? '');
+    const direct = !FORWARDED.some((name) => request.headers[name] !== undefined);
+    if (here && direct && /^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/.test(request.get('host') ?? '')) return next();
     const secret = /^Bearer\s+(\S+)$/i.exec(request.get('authorization') ?? '')?.[1];
     const remoteAddress = request.socket.remoteAddress;
     const key = secret

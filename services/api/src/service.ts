@@ -4,7 +4,7 @@ import type { Config } from '@waypost/config';
 import type { Service } from '@waypost/runtime';
 import { type ApiAppDeps, createApiApp } from './app.js';
 
-export interface ApiDeps extends ApiAppDeps {
+export interface ApiDeps extends Omit<ApiAppDeps, 'openOnLoopback'> {
   readonly config: () => Config;
 }
 
@@ -18,7 +18,7 @@ export function createApi(deps: ApiDeps): Service & { readonly port: number } {
     },
     start: async () => {
       const { host, port } = deps.config().api;
-      const started = createServer(createApiApp(deps));
+      const started = createServer(createApiApp({ ...deps, openOnLoopback: deps.config().api.open_on_loopback }));
       server = started;
       await new Promise<void>((resolve, reject) => started.once('error', reject).listen(port, host, resolve));
     },

@@ -1,11 +1,12 @@
 import { Readable } from 'node:stream';
 import type { Config } from '@waypost/config';
-import { headerEnd, type LaneJob } from '@waypost/mail';
-import type { AttemptContext, Settlement } from '@waypost/queue';
+import type { LaneJob } from '@waypost/mail';
+import { type AttemptContext, isRedisTrouble, type Settlement } from '@waypost/queue';
+import type { Command } from '@waypost/redis';
 import type { Runtime, Span } from '@waypost/runtime';
 import type { LaneTerms } from '@waypost/shaping';
 import { BodyMissingError, type Spool } from '@waypost/spool';
-import { type Committer, makeNotice } from '@waypost/store';
+import { beginningOf, type Committer, makeNotice } from '@waypost/store';
 import { type Settled, settle } from './settle.js';
 import { forAll, type LaneTarget, type TargetOutcome } from './target.js';
 
@@ -23,8 +24,6 @@ export interface Attempted {
   readonly outcome?: TargetOutcome;
 }
 
-const NOTHING: Attempted = { settlement: { outcomes: [], events: [] } };
-
 /**
  * One try at a job: get ready, ask the fence, send, and say what came of it.
  * @returns what is to be written; nothing where the job is no longer ours or has nobody left to send to.
@@ -39,12 +38,16 @@ export async function attempt(
   const span = startSpan(job, target, context, deps);
   let error: Error | undefined;
   try {
-    const outcome = await tryTarget(job, target, context, deps);
-    if (!outcome) return NOTHING;
+    const tried = await tryTarget(job, target, context, deps);
+    if (!tried) return { settlement: { outcomes: [], events: [], notOurs: true } };
+    const { outcome, lastAttemptAt } = tried;
     const now = Date.now();
     const { retry, maxAge } = deps.terms;
     const settings = { ...deps.config().delivery, retry, max_age: maxAge };
-    const settled = settle({ job, outcome, attempt: context.attempt + (job.tried ?? 0), now, settings });
+    const settled = settle({
+      ...{ job, outcome, attempt: context.attempt + (job.tried ?? 0), now, settings },
+      ...(lastAttemptAt === undefined ? {} : { lastAttemptAt }),
+    });
     account(job, target, settled, { started, now }, deps.runtime);
     span.set('waypost.outcome', settled.outcomes.map(({ status }) => status.state).join(','));
     return { settlement: await toSettlement(job, settled, outcome, deps), outcome };
@@ -72,25 +75,48 @@ function startSpan(job: LaneJob, target: LaneTarget, context: AttemptContext, de
   });
 }
 
+interface Tried {
+  readonly outcome: TargetOutcome;
+  readonly lastAttemptAt: number | undefined;
+}
+
 async function tryTarget(
   job: LaneJob,
   target: LaneTarget,
   context: AttemptContext,
   deps: AttemptDeps,
-): Promise<TargetOutcome | undefined> {
-  const failure = await target.prepare(job);
-  const { owned, open } = await context.fence();
-  if (!owned || open.length === 0) return undefined;
-  if (failure) return { ...failure, results: failure.results.filter(({ i }) => open.includes(i)) };
+): Promise<Tried | undefined> {
+  const failure = await unlessRedis(job, deps, () => target.prepare(job));
+  const { owned, open, lastAttemptAt } = await context.fence();
+  if (!owned) return undefined;
+  const results = (failure?.results ?? []).filter(({ i }) => open.includes(i));
+  if (failure || open.length === 0) return { outcome: { ...failure, results }, lastAttemptAt };
+  const send = () => target.send({ job, open, body: () => wholeMessage(job, deps.spool) });
+  const outcome = (await unlessRedis(job, deps, send)) as TargetOutcome;
+  return { outcome: { ...outcome, results: outcome.results.filter(({ i }) => open.includes(i)) }, lastAttemptAt };
+}
+
+/** Our own trouble with a message is an outcome too, so that it is on record, tried again as any, and ends some time. */
+async function unlessRedis<T>(job: LaneJob, { runtime }: AttemptDeps, work: () => Promise<T>) {
   try {
-    return await target.send({ job, open, body: () => wholeMessage(job, deps.spool) });
+    return await work();
   } catch (error) {
-    if (!(error instanceof BodyMissingError)) throw error;
-    const reply = { code: 554, enhanced: '5.3.0', text: 'The message body is lost; see the operator' };
-    deps.runtime.log.error({ id: job.id, lane: job.lane }, 'the body of an accepted message is missing');
-    return { results: forAll(job, { result: 'bounced', reply }) };
+    if (isRedisTrouble(error)) throw error;
+    const missing = error instanceof BodyMissingError;
+    const what = missing ? 'the body of an accepted message is missing' : 'an attempt failed here, not at the remote';
+    runtime.log.error({ id: job.id, lane: job.lane, error: (error as Error).message }, what);
+    return { results: forAll(job, missing ? LOST_BODY : OUR_TROUBLE) };
   }
 }
+
+const LOST_BODY = {
+  result: 'bounced',
+  reply: { code: 554, enhanced: '5.3.0', text: 'The message body is lost; see the operator' },
+} as const;
+const OUR_TROUBLE = {
+  result: 'deferred',
+  reply: { code: 451, enhanced: '4.3.0', text: 'Local error, tried again later; the log of the relay has the cause' },
+} as const;
 
 /** The stored message with what policy put before it. */
 async function wholeMessage(job: LaneJob, spool: Spool): Promise<Buffer | Readable> {
@@ -98,7 +124,10 @@ async function wholeMessage(job: LaneJob, spool: Spool): Promise<Buffer | Readab
   if (!job.prepend) return body;
   const head = Buffer.from(job.prepend);
   if (Buffer.isBuffer(body)) return Buffer.concat([head, body]);
-  return Readable.from(prefixed(head, body), { objectMode: false });
+  const whole = Readable.from(prefixed(head, body), { objectMode: false });
+  // One that is never read does not reach its source.
+  whole.once('close', () => body.destroy());
+  return whole;
 }
 
 async function* prefixed(head: Buffer, body: Readable): AsyncGenerator<Buffer> {
@@ -133,13 +162,26 @@ async function toSettlement(
 ): Promise<Settlement> {
   const { notices, ...rest } = settled;
   const also = [...(outcome.also ?? [])];
-  if (notices.length > 0) also.push(...deps.committer.commands(await makeNotices(job, notices, deps)));
+  if (notices.length > 0) also.push(...(await noticeCommands(job, notices, deps)));
   return also.length > 0 ? { ...rest, also } : rest;
+}
+
+/** What happened to the message is recorded even where its sender cannot be told. */
+async function noticeCommands(job: LaneJob, notices: Settled['notices'], deps: AttemptDeps): Promise<Command[]> {
+  try {
+    return deps.committer.commands(await makeNotices(job, notices, deps), { once: true });
+  } catch (error) {
+    deps.runtime.log.error({ id: job.id, error: (error as Error).message }, 'a DSN could not be made');
+    return [];
+  }
 }
 
 /** One DSN for each kind of news. */
 async function makeNotices(job: LaneJob, notices: Settled['notices'], deps: AttemptDeps) {
-  const original = await beginning(job, deps.spool);
+  // The report matters more than what it returns.
+  const original = await wholeMessage(job, deps.spool)
+    .then(beginningOf)
+    .catch(() => Buffer.alloc(0));
   const kinds = [...new Set(notices.map(({ action }) => action))];
   return Promise.all(
     kinds.map((kind) => {
@@ -148,20 +190,4 @@ async function makeNotices(job: LaneJob, notices: Settled['notices'], deps: Atte
       return makeNotice(deps.spool, deps.config().server.hostname, job, about, original);
     }),
   );
-}
-
-const BEGINNING = 65_536;
-
-/** The whole message where it is small, else its beginning with all of the header section. */
-async function beginning(job: LaneJob, spool: Spool): Promise<Buffer> {
-  const body = await wholeMessage(job, spool).catch(() => Buffer.alloc(0));
-  if (Buffer.isBuffer(body)) return body;
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of body) {
-    chunks.push(chunk as Buffer);
-    size += (chunk as Buffer).length;
-    if (size > BEGINNING && (headerEnd(Buffer.concat(chunks)) >= 0 || size > 16 * BEGINNING)) break;
-  }
-  return Buffer.concat(chunks);
 }

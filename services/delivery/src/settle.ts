@@ -29,6 +29,8 @@ export interface SettleInput {
   readonly now: number;
   readonly settings: Config['delivery'];
   readonly random?: number;
+  /** When those recipients were tried before, ms since the epoch; absent for the first time. */
+  readonly lastAttemptAt?: number;
 }
 
 /** Turns results into states, events, the next attempt and DSNs. Pure, so that every rule can be tried by itself. */
@@ -67,14 +69,10 @@ export function settle(input: SettleInput): Settled {
 }
 
 /** A delay DSN is sent once: by the attempt after which the set time has passed for the first time. */
-function delayDue({ job, now, settings, attempt }: SettleInput, next: number | undefined): boolean {
+function delayDue({ job, now, settings, lastAttemptAt }: SettleInput, next: number | undefined): boolean {
   if (settings.delay_dsn_after === 0 || next === undefined) return false;
   const due = job.receivedAt + settings.delay_dsn_after;
-  if (now < due) return false;
-  const { initial, factor, max, jitter } = settings.retry;
-  const before =
-    attempt < 2 ? Number.POSITIVE_INFINITY : Math.min(max, initial * factor ** (attempt - 2)) * (1 + jitter);
-  return now - before < due;
+  return now >= due && (lastAttemptAt === undefined || lastAttemptAt < due);
 }
 
 function toNotice(

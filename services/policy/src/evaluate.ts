@@ -2,6 +2,9 @@ import type { MessageRecord, Reply } from '@waypost/mail';
 import { isTerminal } from '@waypost/mail';
 import type { Check, CheckContext, OpenRecipient } from './check.js';
 
+/** How a recipient may end here. */
+export type Refused = 'rejected' | 'suppressed' | 'expired';
+
 /** What all checks together say of a message. */
 export interface Evaluation {
   /** What becomes of the recipients that are left. */
@@ -9,7 +12,7 @@ export interface Evaluation {
   readonly reason?: string;
   /** Recipients to route, hold or defer. */
   readonly open: readonly OpenRecipient[];
-  readonly refused: readonly { readonly i: number; readonly reply: Reply; readonly state: 'rejected' | 'suppressed' }[];
+  readonly refused: readonly { readonly i: number; readonly reply: Reply; readonly state: Refused }[];
   /** Header fields to put before the message, each ended by CRLF. */
   readonly prepend: string;
 }

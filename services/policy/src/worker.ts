@@ -1,12 +1,19 @@
 import type { Config } from '@waypost/config';
 import type { MessageEvent, MessageMeta, MessageRecord, RecipientStatus } from '@waypost/mail';
-import { wantsDsn } from '@waypost/mail';
-import { addToLanes, type PolicyJob, type PolicyQueue } from '@waypost/queue';
+import { isTerminal, wantsDsn } from '@waypost/mail';
+import { addToLanes, isRedisTrouble, type PolicyJob, type PolicyQueue } from '@waypost/queue';
 import type { Command, Executor } from '@waypost/redis';
 import type { Runtime } from '@waypost/runtime';
 import { planOf, type SiteFinder } from '@waypost/shaping';
 import type { Spool } from '@waypost/spool';
-import { type Committer, type MessageStore, makeNotice, type Suppression, type SuppressionStore } from '@waypost/store';
+import {
+  beginningOf,
+  type Committer,
+  type MessageStore,
+  makeNotice,
+  type Suppression,
+  type SuppressionStore,
+} from '@waypost/store';
 import type { Check } from './check.js';
 import { type Evaluation, evaluate } from './evaluate.js';
 import { routeMessage } from './route.js';
@@ -36,10 +43,33 @@ export class PolicyWorker {
     const [records, anySuppressed] = await this.#read(job.ids);
     const ended: MessageMeta[] = [];
     const judged = await Promise.all(
-      records.map((record) => (record ? this.#judge(record, anySuppressed, ended) : [])),
+      records.map((record) => (record ? this.#judgeAlone(record, anySuppressed, ended) : [])),
     );
     this.#ended.set(job, ended);
     return judged.flat();
+  }
+
+  /** What is wrong with one message must not hold up those that came with it, nor keep it for ever. */
+  async #judgeAlone(record: MessageRecord, anySuppressed: boolean, ended: MessageMeta[]): Promise<Command[]> {
+    try {
+      return await this.#judge(record, anySuppressed, ended);
+    } catch (error) {
+      if (isRedisTrouble(error)) throw error;
+      const { id } = record.meta;
+      this.deps.runtime.log.error({ id, error: (error as Error).message }, 'a message could not be judged');
+      const open = record.recipients.flatMap(({ state }, i) => {
+        const recipient = record.meta.envelope.recipients[i];
+        return isTerminal(state) || !recipient ? [] : [{ i, recipient }];
+      });
+      const evaluation = {
+        kind: 'defer',
+        reason: 'Local error, tried again later',
+        open,
+        refused: [],
+        prepend: '',
+      } as const;
+      return this.#record(record, evaluation, ended, record.meta.traceparent ?? '');
+    }
   }
 
   /** Drops the bodies of messages that have no open recipient any more. */
@@ -82,30 +112,35 @@ export class PolicyWorker {
     );
     runtime.metrics.policySeconds.observe((performance.now() - started) / 1000);
     runtime.metrics.policyVerdicts.inc({ verdict: evaluation.open.length === 0 ? 'reject' : evaluation.kind });
-    if (evaluation.open.length === 0) ended.push(meta);
     span.set('waypost.verdict', evaluation.kind);
     span.end();
-    return this.#record(record, evaluation, span.traceparent);
+    return this.#record(record, evaluation, ended, span.traceparent);
   }
 
-  async #record(record: MessageRecord, evaluation: Evaluation, traceparent: string): Promise<Command[]> {
+  async #record(
+    record: MessageRecord,
+    judged: Evaluation,
+    ended: MessageMeta[],
+    traceparent: string,
+  ): Promise<Command[]> {
     const { meta } = record;
     const now = Date.now();
+    const jobs = judged.kind === 'pass' ? await this.#route({ ...meta, traceparent }, judged) : [];
+    const evaluation = this.#final(judged, meta, jobs, now);
+    if (evaluation.open.length === 0) ended.push(meta);
     const refused = evaluation.refused.map(({ i, reply, state }) => ({
       i,
       status: { state, at: now, reply } as RecipientStatus,
     }));
     const events = this.#refusalEvents(record, evaluation, now);
-    const notices = await this.#notices(record, evaluation);
+    const notices = await this.#notices(record, evaluation).catch((error: unknown) => {
+      if (isRedisTrouble(error)) throw error;
+      this.deps.runtime.log.error({ id: meta.id, error: (error as Error).message }, 'a DSN could not be made');
+      return [];
+    });
     if (evaluation.open.length === 0 || evaluation.kind === 'hold' || evaluation.kind === 'defer') {
       return [...this.#stay(record, evaluation, refused, events, now), ...notices];
     }
-    const config = this.deps.config();
-    const jobs = await routeMessage({ ...meta, traceparent }, evaluation.open, evaluation.prepend, {
-      routes: config.routes,
-      plan: planOf(config),
-      sites: this.deps.sites,
-    });
     const lanes = [...new Set(jobs.map(({ job }) => job.lane))];
     const queued: MessageEvent = { type: 'Queued', id: meta.id, at: now, detail: lanes.join(' '), traceparent };
     events.push(queued);
@@ -121,6 +156,40 @@ export class PolicyWorker {
       }),
       ...notices,
     ];
+  }
+
+  #route(meta: MessageMeta, { open, prepend }: Evaluation) {
+    const config = this.deps.config();
+    return routeMessage(meta, open, prepend, {
+      routes: config.routes,
+      plan: planOf(config),
+      sites: this.deps.sites,
+    });
+  }
+
+  /** Recipients whom no job carries, and what is put off for longer than a message may take, have failed. */
+  #final(
+    judged: Evaluation,
+    meta: MessageMeta,
+    jobs: Awaited<ReturnType<typeof routeMessage>>,
+    now: number,
+  ): Evaluation {
+    const { kind, open, refused, reason } = judged;
+    const late = kind === 'defer' && now - meta.receivedAt >= this.deps.config().delivery.max_age;
+    const carried = new Set(jobs.flatMap(({ job }) => job.rcpts.map(({ i }) => i)));
+    const lost = open.filter(({ i }) => late || (kind === 'pass' && !carried.has(i)));
+    if (lost.length === 0) return judged;
+    const state = late ? ('expired' as const) : ('rejected' as const);
+    const text = `Not judged in time${reason ? `; the last reason was: ${reason}` : ''}`;
+    const given = lost.map(({ i, recipient }) => ({
+      i,
+      state,
+      reply: late
+        ? { code: 550, enhanced: '4.4.7', text }
+        : { code: 550, enhanced: '5.4.4', text: `No route for ${recipient.address}` },
+    }));
+    const left = open.filter((one) => !lost.includes(one));
+    return { ...judged, open: left, refused: [...refused, ...given] };
   }
 
   /** Held, deferred or refused as a whole: nothing goes to a lane. */
@@ -151,7 +220,7 @@ export class PolicyWorker {
   #refusalEvents({ meta }: MessageRecord, { refused }: Evaluation, now: number): MessageEvent[] {
     return refused.map(({ i, reply, state }) => {
       const event: MessageEvent = {
-        type: state === 'suppressed' ? 'Suppressed' : 'Rejection',
+        type: REFUSALS[state],
         id: meta.id,
         at: now,
         rcpts: [i],
@@ -169,20 +238,17 @@ export class PolicyWorker {
     const told = refused.filter(({ i }) => wantsDsn('failed', sender, recipients[i]?.notify));
     if (told.length === 0) return [];
     const body = await this.deps.spool.read(meta.id, meta.body);
-    const original = Buffer.isBuffer(body) ? body : await firstChunk(body);
+    const original = await beginningOf(body);
     const about = told.map(({ i, reply }) => {
       const { address = '', orcpt } = recipients[i] ?? {};
       return { address, action: 'failed' as const, reply, ...(orcpt ? { orcpt } : {}) };
     });
     const { spool, config, committer } = this.deps;
     const subject = { id: meta.id, sender, receivedAt: meta.receivedAt, ret, envid, traceparent: meta.traceparent };
-    return committer.commands([await makeNotice(spool, config().server.hostname, subject, about, original)]);
+    const notice = await makeNotice(spool, config().server.hostname, subject, about, original);
+    return committer.commands([notice], { once: true });
   }
 }
 
+const REFUSALS = { rejected: 'Rejection', suppressed: 'Suppressed', expired: 'Expiration' } as const;
 const NONE: ReadonlyMap<string, Suppression> = new Map();
-
-async function firstChunk(stream: AsyncIterable<unknown>): Promise<Buffer> {
-  for await (const chunk of stream) return chunk as Buffer;
-  return Buffer.alloc(0);
-}

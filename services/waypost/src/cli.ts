@@ -135,8 +135,10 @@ function addKeys(program: Command, env: Readonly<Record<string, string | undefin
     .option('--scope <scope...>', 'send, read, admin', ['send', 'read'])
     .option('--domain <domain...>', 'sender domains it may use', ['*'])
     .option('--network <network...>', 'networks it may be used from', [])
+    .option('--tenant <tenant>', 'whose mail it sends and sees')
     .action(async (name: string, options) => {
-      const input = { name, scopes: options.scope, domains: options.domain, networks: options.network };
+      const { scope: scopes, domain: domains, network: networks, tenant } = options;
+      const input = { name, scopes, domains, networks, ...(tenant ? { tenant } : {}) };
       const { secret } = await withRedis(options, env, (redis) => new KeyStore(redis.group).create(input));
       print(`${secret}\nKeep it: it is not shown again.`);
     });

@@ -123,7 +123,10 @@ export class EmbeddedRedis {
 
   async #ready(): Promise<void> {
     const end = Date.now() + START_TIMEOUT;
-    while (!(await ping(this.options.port))) {
+    for (;;) {
+      const owner = await processOf(this.options.port);
+      // Another Redis on the port is not ours to write to: the one started here finds the port taken, and ends.
+      if (owner !== undefined && owner === this.#child?.pid) break;
       if (Date.now() > end) {
         throw new EmbeddedRedisError(`Redis did not start; see ${join(this.options.dir, 'redis.log')}`);
       }
@@ -156,16 +159,19 @@ async function endProcess(pid: number): Promise<void> {
     await new Promise((done) => setTimeout(done, 20));
 }
 
-/** PONG, not LOADING. */
-function ping(port: number): Promise<boolean> {
+/** @returns the process id of the Redis that answers on a port; undefined while none does or it still loads its data. */
+function processOf(port: number): Promise<number | undefined> {
   return new Promise((done) => {
-    const socket = connect(port, '127.0.0.1', () => socket.write('PING\r\n'));
+    let text = '';
+    const socket = connect(port, '127.0.0.1', () => socket.write('PING\r\nINFO server\r\n'));
     socket.setTimeout(1000, () => socket.destroy());
-    socket.once('data', (data) => {
-      socket.destroy();
-      done(data.toString('latin1').startsWith('+PONG'));
+    socket.on('data', (data) => {
+      text += data.toString('latin1');
+      const pid = /^\+PONG[\s\S]*\r\nprocess_id:(\d+)\r\n/.exec(text)?.[1];
+      if (pid !== undefined || text.startsWith('-')) socket.destroy();
+      if (pid !== undefined) done(Number(pid));
     });
-    socket.once('error', () => done(false));
-    socket.once('close', () => done(false));
+    socket.once('error', () => done(undefined));
+    socket.once('close', () => done(undefined));
   });
 }

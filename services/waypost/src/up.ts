@@ -14,6 +14,7 @@ export function upDefaults(data: string): Record<string, unknown> {
       { name: 'submissions', kind: 'submission', port: 2465, tls: 'implicit' },
       { name: 'trusted', kind: 'relay', port: 2525, tls: 'none', allow: ['127.0.0.0/8', '::1'] },
     ],
+    api: { open_on_loopback: true },
     routes: [{ match: '*', to: 'sink' }],
     telemetry: { log_level: 'warn' },
   };

@@ -1,4 +1,5 @@
-import { type Answer, SmtpPeer } from '@waypost/testkit';
+import { readdirSync, readlinkSync } from 'node:fs';
+import { type Answer, SmtpPeer, waitFor } from '@waypost/testkit';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { arrival, type Relay, startRelay } from '../../support/relay.js';
 import { dsnOf, eventTypes, states, submit } from '../../support/track.js';
@@ -153,5 +154,22 @@ describe('connections', () => {
     expect(counts).toEqual([2, 2, 1]);
     await other.stop();
     await peer.stop();
+  });
+});
+
+describe('a message whose body is in a file', () => {
+  it('leaves no file open when it is refused before its body is asked for', async () => {
+    const files = () =>
+      readdirSync(`/proc/${relay.waypost.pid}/fd`).filter((fd) => {
+        try {
+          return readlinkSync(`/proc/${relay.waypost.pid}/fd/${fd}`).includes('/spool/');
+        } catch {
+          return false;
+        }
+      });
+    script = butForDsns((phase) => (phase === 'rcpt' ? '550 5.1.1 nobody' : undefined));
+    const id = await submit(relay, 'large refused', { body: `${'x'.repeat(70)}\r\n`.repeat(3000) });
+    await states(relay, id, 'bounced');
+    await waitFor('the file to be closed', () => files().length === 0);
   });
 });

@@ -1,4 +1,4 @@
-import { laneQueue } from '@waypost/queue';
+import { laneJobId, laneQueue, wakeLane } from '@waypost/queue';
 import { waitFor } from '@waypost/testkit';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { hand, laneKeys, numbered, type Recorded, type SchedulerOptions, scheduler } from '../../support/lanes.js';
@@ -121,6 +121,36 @@ describe('lanes', () => {
     await waitFor('the sessions to be closed', () => one.sessions.open === 0);
     expect(one.sessions.opened).toBeGreaterThanOrEqual(4);
     expect(one.attempted).toEqual(numbered(10));
+  });
+});
+
+describe('the fence', () => {
+  it('tells a session that another one of the same process has its job now', async () => {
+    const first = gate();
+    const fences: boolean[] = [];
+    const one = await start({
+      limit: 2,
+      attempt: async (_, context) => {
+        if (one.attempted.length === 1) await first.promise;
+        fences.push((await context.fence()).owned);
+        return undefined;
+      },
+    });
+    await hand(opened.redis, ['held']);
+    await waitFor('the first attempt', () => one.attempted.length === 1);
+    const queue = laneQueue(LANE);
+    // As when a process was stopped for longer than its locks live, and goes on.
+    await opened.redis.client.del(`${queue.jobKey(laneJobId('held', 0))}:lock`);
+    for (let times = 0; times < 2; times += 1) {
+      await opened.redis.group.exec([queue.recoverStalled()]);
+      await opened.redis.client.del(queue.key('stalled-check'));
+    }
+    await opened.redis.group.exec(wakeLane(LANE, Date.now(), 1));
+    await waitFor('the second attempt', () => fences.length === 1);
+    first.resolve();
+    await waitFor('the first one to ask', () => fences.length === 2);
+    expect(one.attempted).toEqual(['held', 'held']);
+    expect(fences).toEqual([true, false]);
   });
 });
 

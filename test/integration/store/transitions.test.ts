@@ -218,7 +218,7 @@ describe('cancel', () => {
       // What a lane asks before DATA.
       const job = { id, rcpts: [{ i: 0, to: 'b@x.test' }] } as unknown as LaneJob;
       const [progress] = await opened.redis.group.exec([store.progress(job)]);
-      expect(store.open(job, progress)).toEqual(answer === 'canceled' ? [] : [0]);
+      expect(store.open(job, progress)).toEqual({ open: answer === 'canceled' ? [] : [0] });
     }
   });
 
@@ -238,9 +238,41 @@ describe('as the ledger of lanes', () => {
     const { id } = await commit(['0@x.test', '1@x.test', '2@x.test']);
     await apply({ id, stage: 'routed', outcomes: [{ i: 1, status: status('delivered') }], events: [] });
     const [progress] = await opened.redis.group.exec([store.progress(job(id, 0, 1))]);
-    expect(store.open(job(id, 0, 1), progress)).toEqual([0]);
+    expect(store.open(job(id, 0, 1), progress)).toEqual({ open: [0] });
     const [none] = await opened.redis.group.exec([store.progress(job('gone', 0))]);
-    expect(store.open(job('gone', 0), none)).toEqual([]);
+    expect(store.open(job('gone', 0), none)).toEqual({ open: [] });
+  });
+
+  it('tells when those that are open were tried last', async () => {
+    const { id } = await commit(['0@x.test', '1@x.test']);
+    const outcomes = [0, 1].map((i) => ({ i, status: status(i === 0 ? 'deferred' : 'delivered', 1000 + i) }));
+    await apply({ id, stage: 'routed', outcomes, events: [] });
+    const [progress] = await opened.redis.group.exec([store.progress(job(id, 0, 1))]);
+    expect(store.open(job(id, 0, 1), progress)).toEqual({ open: [0], lastAttemptAt: 1000 });
+  });
+
+  it('notes which lane a job is in, which only its holder may change, and forgets it when policy is to route anew', async () => {
+    const { id } = await commit();
+    const lane = async () => opened.redis.client.hget(recordKey(id), 'j0');
+    await apply({ id, stage: 'routed', outcomes: [], events: [], jobs: [{ first: 0, lane: 'mx:x' }] });
+    await opened.redis.group.exec(store.settle(job(id, 0), { outcomes: [], events: [], notOurs: true }));
+    expect(await lane()).toBe('mx:x');
+    await apply({ id, stage: 'accepted', outcomes: [], events: [] });
+    expect(await lane()).toBeNull();
+  });
+
+  it('a message that a settlement brings along is made once, however often that runs', async () => {
+    const { id } = await commit();
+    const notice = arrival(['a@example.com'], { envelope: { sender: '', recipients: [{ address: 'a@example.com' }] } });
+    const also = committer.commands([notice], { once: true });
+    const commands = store.settle(job(id, 0), { outcomes: [], events: [], also });
+    await opened.redis.group.exec(commands);
+    expect((await read(notice.meta.id)).stage).toBe('accepted');
+    expect(await opened.redis.client.get(bodyKey(notice.meta.id))).toBe(notice.draft.inline?.toString());
+    await apply({ id: notice.meta.id, outcomes: [{ i: 0, status: status('delivered') }], events: [] });
+    await opened.redis.group.exec(commands);
+    expect(await read(notice.meta.id)).toMatchObject({ stage: 'done', states: ['delivered'] });
+    expect(await opened.redis.client.exists(bodyKey(notice.meta.id))).toBe(0);
   });
 
   it('tells of the body that is not needed any more, at the last recipient', async () => {

@@ -123,10 +123,10 @@ describe('the environment', () => {
   });
 
   test('reaches into a list by number', () => {
-    const text = 'keys: [{ id: a, secret: file }]';
-    expect(loadConfig({ text, env: { WAYPOST__KEYS__0__SECRET: 'env' } }).keys[0]).toMatchObject({
+    const text = 'keys: [{ id: a, secret: secret-of-the-file }]';
+    expect(loadConfig({ text, env: { WAYPOST__KEYS__0__SECRET: 'secret-of-the-environment' } }).keys[0]).toMatchObject({
       id: 'a',
-      secret: 'env',
+      secret: 'secret-of-the-environment',
     });
   });
 

@@ -15,6 +15,7 @@ const listener = (settings: Record<string, unknown>) => ({
   tls: { self_signed_dir: '/tmp/tls' },
   listeners: [{ name: 'one', port: 2525, tls: 'none', ...settings }],
 });
+const SECRET = '0123456789abcdef';
 const relay = { kind: 'relay', allow: ['10.0.0.0/8'] };
 
 describe('what a schema cannot say', () => {
@@ -23,7 +24,14 @@ describe('what a schema cannot say', () => {
     ['a submission with TLS', listener({ kind: 'submission', tls: 'starttls' })],
     ['a submission without TLS where asked for', listener({ kind: 'submission', auth_without_tls: true })],
     ['an mx with domains', listener({ kind: 'mx', domains: ['example.com', '*.example.com'] })],
-    ['IPv6 networks', listener({ kind: 'relay', allow: ['fd00::/8', '::1'], proxy_protocol: ['::1/128'] })],
+    [
+      'IPv6 networks',
+      listener({
+        kind: 'relay',
+        allow: ['fc00::/7', 'fd00::/8', '::1', '::ffff:10.0.0.0/104'],
+        proxy_protocol: ['::1/128'],
+      }),
+    ],
     ['sentinels', { redis: { sentinel: { hosts: ['a:26379'], name: 'main' } } }],
     ['s3 with its section', { spool: { blobs: 's3', s3: { bucket: 'mail' } } }],
   ])('takes %s', (_, config) => expect(problems(config)).toEqual([]));
@@ -33,6 +41,12 @@ describe('what a schema cannot say', () => {
     ['an open relay', listener({ ...relay, allow: ['0.0.0.0/0'] }), /makes an open relay/],
     ['an open relay over IPv6', listener({ ...relay, allow: ['::/0'] }), /makes an open relay/],
     ['an open relay in disguise', listener({ ...relay, allow: ['10.0.0.0/00'] }), /makes an open relay/],
+    ['half the internet', listener({ ...relay, allow: ['0.0.0.0/1'] }), /"allow" holds 0\.0\.0\.0\/1.*open relay/],
+    ['IPv4 as IPv6', listener({ ...relay, allow: ['::ffff:0.0.0.0/96'] }), /makes an open relay/],
+    ['a wide proxy', listener({ ...relay, proxy_protocol: ['128.0.0.0/2'] }), /"proxy_protocol" holds/],
+    ['a wide XCLIENT', listener({ ...relay, xclient: ['2000::/3'] }), /"xclient" holds/],
+    ['trust in everybody', { http: { trust_proxy: ['0.0.0.0/0'] } }, /^http\.trust_proxy holds/],
+    ['an empty secret', { keys: [{ id: 'k', secret: '' }] }, /^keys\.0\.secret: needs 16 characters/],
     ['an mx for nothing', listener({ kind: 'mx' }), /needs "domains"/],
     ['an mx for everything', listener({ kind: 'mx', domains: ['*'] }), /makes an open relay/],
     ['AUTH in the clear', listener({ kind: 'submission' }), /^listeners "one": AUTH needs TLS/],
@@ -53,11 +67,11 @@ describe('what a schema cannot say', () => {
       listener({ ...relay, proxy_protocol: ['lb.test'] }),
       /^listeners "one": "proxy_protocol": "lb\.test"/,
     ],
-    ["a key's network", { keys: [{ id: 'k', secret: 's', networks: ['10/8'] }] }, /^keys "k": "networks": "10\/8"/],
+    ["a key's network", { keys: [{ id: 'k', secret: SECRET, networks: ['10/8'] }] }, /^keys "k": "networks": "10\/8"/],
     ['a trusted proxy', { http: { trust_proxy: ['proxy'] } }, /^http\.trust_proxy: "proxy" is no network/],
     [
       'two keys of one id',
-      { keys: ['a', 'b'].map((secret) => ({ id: 'k', secret })) },
+      { keys: ['a', 'b'].map((more) => ({ id: 'k', secret: `${SECRET}${more}` })) },
       /^keys "k": the id is taken; give each key its own$/,
     ],
     [

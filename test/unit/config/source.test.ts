@@ -75,12 +75,12 @@ describe('the configuration in force', () => {
 
   test('reads secrets again', () => {
     const secret = join(dir, 'secret');
-    writeFileSync(secret, 'one');
+    writeFileSync(secret, 'the first secret');
     put(`keys: [{ id: a, secret_file: ${secret} }]`);
     open();
-    writeFileSync(secret, 'two');
+    writeFileSync(secret, 'the second secret');
     expect(source.reload()).toBe(true);
-    expect(source.current.keys[0]?.secret).toBe('two');
+    expect(source.current.keys[0]?.secret).toBe('the second secret');
   });
 
   test('says nothing where nothing changed', () => {

@@ -7,6 +7,8 @@ import { InputStream } from './input-stream.js';
 /** What one session may do. Times in ms. */
 export interface SessionLimits {
   readonly connections: number;
+  /** From one address, before TLS and the PROXY header are through. */
+  readonly connectionsPerAddress: number;
   readonly commands: number;
   readonly errors: number;
   readonly transactions: number;
@@ -29,6 +31,7 @@ export interface ConnectionHost {
 
 const MAIL_PARAMS = new Set(['SIZE', 'BODY', 'SMTPUTF8', 'REQUIRETLS', 'RET', 'ENVID', 'AUTH']);
 const RCPT_PARAMS = new Set(['NOTIFY', 'ORCPT']);
+const ASCII = /^[\x00-\x7f]*$/;
 const ENHANCED = /^[245]\.\d{1,3}\.\d{1,3}(?: |$)/;
 
 type Parsed = Exclude<ReturnType<SMTPConnection['_parseAddressCommand']>, false>;
@@ -120,14 +123,32 @@ export class WaypostConnection extends SMTPConnection {
     return !hidden && super._isSupported(command);
   }
 
+  /** Upstream turns A-labels into Unicode, which the envelope may not have without SMTPUTF8: a domain stays as given. */
+  override _parseAddressCommand(
+    name: string,
+    command: string | Buffer,
+  ): ReturnType<SMTPConnection['_parseAddressCommand']> {
+    const parsed = super._parseAddressCommand(name, command);
+    if (!parsed || ASCII.test(parsed.address)) return parsed;
+    const given = /@([\x21-\x7e]+)>/.exec(command.toString())?.[1];
+    const at = parsed.address.lastIndexOf('@');
+    return given ? { ...parsed, address: `${parsed.address.slice(0, at)}@${given}` } : parsed;
+  }
+
   override handler_MAIL(command: Buffer, callback: () => void): void {
+    // A MAIL within a transaction is refused, and gives it no more time.
+    if (this.session.envelope?.mailFrom) return super.handler_MAIL(command, callback);
     clearTimeout(this.#transactionTimer);
     this.#transactionTimer = setTimeout(() => {
       this.send(421, '4.4.2 The transaction took too long, closing connection', false);
       this._socket.destroySoon();
     }, this.limits.transactionTime);
     this.#transactionTimer.unref();
-    super.handler_MAIL(command, callback);
+    super.handler_MAIL(command, () => {
+      // The parameters of a refused MAIL must not stay for the next one.
+      if (!this.session.envelope.mailFrom) this._resetSession();
+      callback();
+    });
   }
 
   override handler_RCPT(command: Buffer, callback: () => void): void {

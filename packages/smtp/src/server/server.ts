@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Networks } from '@waypost/config';
 import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
+import { addressKey } from './address-key.js';
 import { type ConnectionHost, type SessionLimits, WaypostConnection } from './connection.js';
 import { readProxyHeader } from './proxy-protocol.js';
 
@@ -14,6 +15,8 @@ export interface WaypostSmtpOptions {
 }
 
 const PROXY_TIMEOUT = 5000;
+/** For a PROXY header and the TLS handshake of an implicit TLS listener, ms without a sign of life. */
+const PENDING_TIMEOUT = 30_000;
 let serial = 0;
 
 /** smtp-server with our connections, and PROXY protocol version 2 and networks beside what it has. */
@@ -21,6 +24,8 @@ export class WaypostSmtpServer extends SMTPServer implements ConnectionHost {
   readonly limits: SessionLimits;
   readonly xclient: Networks;
   readonly #proxies: Networks;
+  /** Sockets that are not yet a session, by address. */
+  readonly #pending = new Map<string, number>();
 
   constructor(options: WaypostSmtpOptions) {
     super({
@@ -31,6 +36,7 @@ export class WaypostSmtpServer extends SMTPServer implements ConnectionHost {
       hideREQUIRETLS: false,
       rejectOversized: true,
       useXClient: options.xclient.size > 0,
+      maxClients: options.limits.connections,
       logger: false,
     });
     this.limits = options.limits;
@@ -44,6 +50,37 @@ export class WaypostSmtpServer extends SMTPServer implements ConnectionHost {
     connection.on('error', (error) => this._onError(error));
     connection.on('connect', (data) => this._onClientConnect(data));
     connection.init();
+  }
+
+  /** Limits by address hold before there is a session, too, but for proxies, behind which everybody is. */
+  override _acceptSocket(socket: Socket, handshake: boolean): (() => void) | false {
+    const proxied = this._expectsProxyHeader(socket);
+    if (!handshake && !proxied) return super._acceptSocket(socket, handshake);
+    const key = addressKey(socket.remoteAddress ?? '');
+    const count = this.#pending.get(key) ?? 0;
+    const full = !proxied && count >= this.limits.connectionsPerAddress;
+    const release = !full && super._acceptSocket(socket, handshake);
+    if (!release) {
+      socket.on('error', () => undefined);
+      socket.destroy();
+      return false;
+    }
+    socket.setTimeout(PENDING_TIMEOUT);
+    this.#pending.set(key, count + 1);
+    let held = true;
+    const done = () => {
+      if (!held) return;
+      held = false;
+      const left = (this.#pending.get(key) ?? 1) - 1;
+      if (left > 0) this.#pending.set(key, left);
+      else this.#pending.delete(key);
+    };
+    socket.once('close', done);
+    return () => {
+      release();
+      socket.off('close', done);
+      done();
+    };
   }
 
   override _expectsProxyHeader(socket: Socket): boolean {

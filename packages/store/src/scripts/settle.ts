@@ -27,6 +27,12 @@ for i = 1, tonumber(ARGV[4]) do
   if ARGV[at + 1] == '' then redis.call('HDEL', record, ARGV[at]) else redis.call('HSET', record, ARGV[at], ARGV[at + 1]) end
   at = at + 2
 end
+if ARGV[2] == 'accepted' then
+  -- It goes through policy again, which makes its jobs anew.
+  for _, field in ipairs(redis.call('HKEYS', record)) do
+    if string.match(field, '^j%d+$') then redis.call('HDEL', record, field) end
+  end
+end
 local ended = 0
 while at < #ARGV do
   local before = redis.call('HGET', record, ARGV[at])

@@ -51,5 +51,5 @@ function feedback({ limits }: Offer, { results, hostTrouble }: TargetOutcome, sh
     return [adjust(site.key, site.connections, false)];
   }
   const well = results.some(({ result }) => result === 'delivered');
-  return well && shape.succeeded(site.key) ? [adjust(site.key, site.connections, true)] : [];
+  return well && shape.succeeded(site.key, site.connections) ? [adjust(site.key, site.connections, true)] : [];
 }

@@ -6,7 +6,7 @@ import type { Offer } from '@waypost/shaping';
 export class ShapeState {
   #slowed = new Map<string, Slowed>();
   /** Limits that feedback has narrowed lately, and the successes since. */
-  readonly #narrowed = new Map<string, number>();
+  readonly #narrowed = new Map<string, { successes: number; steps: number }>();
 
   constructor(
     private readonly redis: RedisHandle,
@@ -45,20 +45,22 @@ export class ShapeState {
 
   /** Notes trouble with a limit. */
   narrowed(key: string): void {
-    this.#narrowed.set(key, 0);
+    this.#narrowed.set(key, { successes: 0, steps: 0 });
   }
 
-  /** Notes a success. @returns whether it is time to widen the limit again by one. */
-  succeeded(key: string): boolean {
-    const count = this.#narrowed.get(key);
-    if (count === undefined) return false;
-    this.#narrowed.set(key, (count + 1) % SUCCESSES);
-    return count + 1 === SUCCESSES;
-  }
-
-  /** The limit is as wide as its rule allows. */
-  widened(key: string): void {
-    this.#narrowed.delete(key);
+  /**
+   * Notes a success.
+   * @param most sessions that the limit's rule allows: after as many steps it must be as wide again.
+   * @returns whether it is time to widen the limit again by one.
+   */
+  succeeded(key: string, most: number): boolean {
+    const state = this.#narrowed.get(key);
+    if (state === undefined) return false;
+    state.successes = (state.successes + 1) % SUCCESSES;
+    if (state.successes > 0) return false;
+    state.steps += 1;
+    if (state.steps >= most) this.#narrowed.delete(key);
+    return true;
   }
 
   readonly #onMessage = (channel: string): void => {

@@ -47,6 +47,8 @@ export class MaildirTarget implements LaneTarget {
     } catch (error) {
       const text = `Maildir could not be written: ${(error as Error).message}`;
       return { i, result: 'deferred', reply: { code: 451, enhanced: '4.3.0', text } };
+    } finally {
+      if (!Buffer.isBuffer(body)) body.destroy();
     }
   }
 

@@ -96,16 +96,19 @@ export class SmtpTarget implements LaneTarget {
     const { ret, envid } = job;
     const { notify, orcpt } = first;
     const wanted = ret || envid || notify || orcpt;
-    return client.transaction({
+    const message = await body();
+    const sent = client.transaction({
       sender: job.sender,
       recipients: group.map(({ to }) => to),
       size: job.ref.size + (job.prepend?.length ?? 0),
       eightBit: job.body === '8BITMIME' || job.smtputf8 === true,
       smtputf8: job.smtputf8 === true,
       requireTls: job.requireTls === true,
-      body: await body(),
+      body: message,
       ...(wanted ? { dsn: { ret, envid, notify, orcpt } } : {}),
     });
+    // A refusal before DATA leaves it unread, with its file open.
+    return sent.finally(() => Buffer.isBuffer(message) || message.destroy());
   }
 
   /** Tries the hosts in their order until one gives a session. */

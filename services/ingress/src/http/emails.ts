@@ -1,7 +1,10 @@
+import { headerFields } from '@waypost/mail';
+import { isUncertain } from '@waypost/redis';
 import { parseTraceparent } from '@waypost/runtime';
 import type { IdempotencyStore, MessageStore } from '@waypost/store';
 import type { Request, Response } from 'express';
 import type { z } from 'zod';
+import { foreignAuthor } from '../author.js';
 import type { Credential } from '../ports.js';
 import { asList, isBase64, mailboxes, readEmail, readTime, toEnvelope } from './message.js';
 import { type FieldError, invalid, Problem } from './problem.js';
@@ -125,6 +128,8 @@ export class Emails {
     if (hasBareLineEnds(raw)) errors.push({ path: 'raw', message: 'has a bare CR or LF; lines must end in CRLF' });
     if (errors.length > 0) throw invalid(errors.map(({ path, message }) => `${path}: ${message}`).join('; '), errors);
     mayUse(credential, sender);
+    const foreign = foreignAuthor(raw, headerFields(raw), credential);
+    if (foreign !== undefined) throw mayNot(foreign);
     const outgoing = {
       envelope: toEnvelope(sender, recipients),
       display: { to: recipients },
@@ -137,8 +142,9 @@ export class Emails {
     const id = String(request.params.id);
     const record = /^[0-9a-f-]{36}$/.test(id) ? await this.deps.store.read(id) : undefined;
     const credential = credentialOf(response);
-    // Another tenant's message is not there.
-    if (!record || (credential.tenant && record.meta.origin.tenant !== credential.tenant)) throw notFound();
+    // Another tenant's message is not there; who has no tenant sees what has none, and admins see all.
+    const visible = credential.scopes.includes('admin') || record?.meta.origin.tenant === credential.tenant;
+    if (!record || !visible) throw notFound();
     return record;
   }
 
@@ -158,7 +164,11 @@ export class Emails {
     const key = `${credentialOf(response).id}:${hashOf(given)}`;
     const claim = await idempotency.claim(
       key,
-      hashOf([request.path, Buffer.isBuffer(request.body) ? hashOf(request.body) : request.body]),
+      hashOf([
+        request.originalUrl,
+        request.get('x-batch-validation') ?? '',
+        Buffer.isBuffer(request.body) ? hashOf(request.body) : request.body,
+      ]),
       ids,
     );
     if (claim.kind === 'in_flight')
@@ -171,9 +181,8 @@ export class Emails {
       return;
     }
     const answer = await this.#unlessDone(claim.ids, ids, work).catch(async (error) => {
-      // Nothing was accepted, so that the key may be used again; were we wrong, the ids would tell.
-      if (!(error instanceof Problem) || error.status >= 500) throw error;
-      await idempotency.abandon(key);
+      // Nothing was accepted, so that the key may be used again at once; where that is not sure, the ids will tell.
+      if (error instanceof Problem && !isUncertain(error)) await idempotency.abandon(key).catch(() => undefined);
       throw error;
     });
     await idempotency.finish(key, JSON.stringify({ status: answer.status, text: JSON.stringify(answer.body) }));
@@ -211,8 +220,10 @@ function submitter(request: Request, response: Response) {
 
 function mayUse(credential: Credential, sender: string): void {
   if (sender === '' || credential.allowsSender(sender)) return;
-  throw new Problem(403, 'invalid_from_address', `This API key may not send as ${sender}`);
+  throw mayNot(sender);
 }
+
+const mayNot = (sender: string) => new Problem(403, 'invalid_from_address', `This API key may not send as ${sender}`);
 
 /** @throws Problem 422 with every field that is wrong; unknown fields are. */
 function parse<T extends z.ZodType>(schema: T, body: unknown): z.output<T> {

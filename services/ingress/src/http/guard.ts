@@ -38,6 +38,8 @@ export function guard(scope: 'send' | 'read', deps: GuardDeps): RequestHandler {
     if (scope === 'send') {
       const reason = deps.pressure.reason();
       if (reason) throw busy(`Try again later: ${reason}`);
+      // Nobody waits for the answer any more, and nothing would end the reservation.
+      if (request.socket.destroyed || response.closed) return;
       reserve(request, response, deps);
     }
     response.locals.credential = credential;
@@ -49,7 +51,8 @@ export function guard(scope: 'send' | 'read', deps: GuardDeps): RequestHandler {
 function reserve(request: Request, response: Response, { inFlight, config }: GuardDeps): void {
   if (!inFlight.hasRoom()) throw busy('Too many messages at once; try again later');
   const announced = Number(request.get('content-length') ?? Number.NaN);
-  const octets = Number.isFinite(announced) ? announced : config().http.body_limit;
+  const most = config().http.body_limit;
+  const octets = Number.isFinite(announced) ? Math.min(announced, most) : most;
   inFlight.add(octets);
   response.once('close', () => inFlight.remove(octets));
 }

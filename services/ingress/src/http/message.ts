@@ -116,7 +116,8 @@ function checkAttachments(input: EmailInput, errors: FieldError[]): void {
 }
 
 export function isBase64(text: string): boolean {
-  return /^[A-Za-z0-9+/\r\n]*={0,2}[\r\n]*$/.test(text) && text.replace(/[\r\n]/g, '').length % 4 === 0;
+  const plain = /[\r\n]/.test(text) ? text.replace(/[\r\n]+/g, '') : text;
+  return plain.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(plain);
 }
 
 /** Fields that the API itself sets. */
@@ -176,7 +177,6 @@ export function composeMime(input: EmailInput, id: string, hostname: string, now
       .map(([key, value]) => ({ key, value })),
     disableFileAccess: true,
     disableUrlAccess: true,
-    newline: 'windows',
     ...(input.text === undefined ? {} : { text: input.text }),
     ...(input.html === undefined ? {} : { html: input.html }),
     attachments: (input.attachments ?? []).map((one) => ({

@@ -14,9 +14,11 @@ export class Problem extends Error {
     readonly extra: {
       readonly errors?: readonly FieldError[];
       readonly headers?: Readonly<Record<string, string>>;
+      /** For the log and for us; the client is not told. */
+      readonly cause?: unknown;
     } = {},
   ) {
-    super(message);
+    super(message, { cause: extra.cause });
     this.name = 'Problem';
   }
 
@@ -52,5 +54,5 @@ const TITLES: Record<number, string> = {
 
 export const invalid = (message: string, errors?: readonly FieldError[]) =>
   new Problem(422, 'validation_error', message, errors ? { errors } : {});
-export const busy = (message: string) =>
-  new Problem(503, 'service_unavailable', message, { headers: { 'Retry-After': '5' } });
+export const busy = (message: string, cause?: unknown) =>
+  new Problem(503, 'service_unavailable', message, { headers: { 'Retry-After': '5' }, cause });

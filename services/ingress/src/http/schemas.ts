@@ -5,7 +5,9 @@ const header = z.string().regex(/^[\x21-\x39\x3b-\x7e]+$/, 'is no header field n
 
 export const attachment = z
   .strictObject({
-    content: z.union([z.string(), z.strictObject({ type: z.literal('Buffer'), data: z.array(z.int()) })]).optional(),
+    content: z
+      .union([z.string(), z.strictObject({ type: z.literal('Buffer'), data: z.array(z.int().min(0).max(255)) })])
+      .optional(),
     filename: z.string().max(255).optional(),
     content_type: z.string().max(255).optional(),
     content_id: z

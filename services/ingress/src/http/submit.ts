@@ -5,11 +5,13 @@ import {
   fieldValue,
   headerEnd,
   headerFields,
+  LineEndNormaliser,
   type MessageMeta,
   type Origin,
   SmtpError,
   withoutFields,
 } from '@waypost/mail';
+import { isUncertain } from '@waypost/redis';
 import type { Runtime, Span } from '@waypost/runtime';
 import { type Draft, type Spool, SpoolFullError } from '@waypost/spool';
 import { type Arrival, type Committer, newMessageId } from '@waypost/store';
@@ -71,7 +73,9 @@ export async function submit(
     for (const span of spans) span.end();
   } catch (error) {
     for (const span of spans) span.end(error as Error);
-    await Promise.all(arrivals.map(({ draft }) => deps.spool.discard(draft).catch(() => undefined)));
+    // What may have been committed keeps its body: the policy job is there then.
+    if (!isUncertain(error))
+      await Promise.all(arrivals.map(({ draft }) => deps.spool.discard(draft).catch(() => undefined)));
     throw toProblem(error, deps);
   }
   deps.runtime.metrics.messagesReceived.inc({ kind: 'http', protocol: 'HTTP' }, arrivals.length);
@@ -133,7 +137,18 @@ async function toDraft(
   if ('raw' in source) return spool.store(id, Buffer.concat([received, source.raw]));
   const { hostname } = config().server;
   const stream: Readable = composeMime(source.email, id, hostname, Date.now());
-  return spool.receive(id, stream as AsyncIterable<Buffer>, received);
+  return spool.receive(id, normalised(stream as AsyncIterable<Buffer>), received);
+}
+
+/** Texts and attached messages may have any line ends; a message has CRLF alone. */
+async function* normalised(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  const normaliser = new LineEndNormaliser();
+  for await (const chunk of source) {
+    const done = normaliser.push(chunk);
+    if (done.length > 0) yield done;
+  }
+  const rest = normaliser.end();
+  if (rest.length > 0) yield rest;
 }
 
 function described(source: Submission['source'], id: string, hostname: string): Partial<MessageMeta> {
@@ -179,7 +194,7 @@ function toProblem(error: unknown, { runtime }: SubmitDeps): Problem {
     { error: (error as Error).message, cause: ((error as Error).cause as Error)?.message },
     'a submission over HTTP failed',
   );
-  if (error instanceof SpoolFullError) return busy('The spool is full; try again later');
-  if (error instanceof SmtpError) return busy(`${error.reply.text}`);
-  return busy('The message could not be stored; try again later');
+  if (error instanceof SpoolFullError) return busy('The spool is full; try again later', error);
+  if (error instanceof SmtpError) return busy(error.reply.text, error);
+  return busy('The message could not be stored; try again later', error);
 }

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import type { Readable } from 'node:stream';
-import { LineEndNormaliser, LineEndScanner, type MessageMeta, SmtpError } from '@waypost/mail';
+import { headerEnd, LineEndNormaliser, LineEndScanner, type MessageMeta, SmtpError } from '@waypost/mail';
+import { isUncertain } from '@waypost/redis';
 import type { Runtime } from '@waypost/runtime';
 import { type Draft, type Spool, SpoolFullError } from '@waypost/spool';
 import { type Committer, newMessageId } from '@waypost/store';
@@ -37,7 +38,8 @@ export async function accept(incoming: Incoming, settings: AcceptSettings, deps:
     const draft = await toDraft(id, collected, facts, deps.spool);
     const meta = describe(id, started, incoming, facts, draft, span.traceparent);
     await deps.committer.commit(meta, draft).catch(async (error: Error) => {
-      await deps.spool.discard(draft);
+      // What may have been committed keeps its body: the policy job is there then.
+      if (!isUncertain(error)) await deps.spool.discard(draft);
       span.end(error);
       throw error;
     });
@@ -59,12 +61,13 @@ interface Collected {
   readonly rest: () => AsyncIterable<Buffer>;
 }
 
-/** Reads up to `inlineMax` octets, or the whole message where it is shorter. */
+/** Reads up to `inlineMax` octets and the header section, or the whole message where it is shorter. */
 async function collect({ stream }: Incoming, settings: AcceptSettings, inFlight: InFlight): Promise<Collected> {
   const scanner = new LineEndScanner();
   const normaliser = settings.bareNewlines === 'normalise' ? new LineEndNormaliser() : undefined;
   const chunks: Buffer[] = [];
   let size = 0;
+  let enough = settings.inlineMax;
   let bare = false;
   let pause: (() => void) | undefined;
   stream.on('error', () => undefined);
@@ -79,7 +82,10 @@ async function collect({ stream }: Incoming, settings: AcceptSettings, inFlight:
     chunks.push(taken);
     size += taken.length;
     inFlight.add(taken.length);
-    if (size > settings.inlineMax) pause?.();
+    if (size <= enough) return;
+    // What is done to the header must see all of it; looked for at doubling sizes, so that the search stays linear.
+    if (size > settings.headerSize || headerEnd(Buffer.concat(chunks)) >= 0) pause?.();
+    else enough = Math.min(size * 2, settings.headerSize);
   };
   const whole = await new Promise<boolean>((resolve, reject) => {
     pause = () => {

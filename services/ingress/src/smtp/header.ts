@@ -8,6 +8,7 @@ import {
   SmtpError,
 } from '@waypost/mail';
 import { parseTraceparent } from '@waypost/runtime';
+import { foreignAuthor } from '../author.js';
 import type { AcceptSettings, Incoming } from './incoming.js';
 
 /** What the header section told, and what becomes of the message's beginning. */
@@ -50,6 +51,10 @@ export function prepareHeader(head: Buffer, whole: boolean, input: HeaderInput):
   };
   const hops = checkLoop(head, fields, settings);
   const submission = incoming.origin.kind === 'submission';
+  const foreign = incoming.credential && foreignAuthor(head, fields, incoming.credential);
+  if (foreign !== undefined) {
+    throw new SmtpError(550, '5.7.1', `From header rejected: this credential may not send as ${printable(foreign)}`);
+  }
   const messageId = first('message-id') || (submission ? `<${id}@${settings.hostname}>` : undefined);
   const received = receivedField(settings.hostname, {
     id,
@@ -74,6 +79,9 @@ export function prepareHeader(head: Buffer, whole: boolean, input: HeaderInput):
     ...(from ? { from } : {}),
   };
 }
+
+/** A reply is one line of ASCII. */
+const printable = (text: string) => text.replace(/[^\x20-\x7e]/g, '?');
 
 /** Blind copies go by the envelope alone (RFC 5322 §3.6.3). */
 const REMOVED = new Set(['bcc', 'resent-bcc']);

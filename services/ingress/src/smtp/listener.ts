@@ -1,12 +1,12 @@
 import { type Config, type ListenerConfig, Networks } from '@waypost/config';
 import { SmtpError } from '@waypost/mail';
 import type { Runtime, Service } from '@waypost/runtime';
-import { type LoadedIdentities, WaypostSmtpServer } from '@waypost/smtp';
+import { addressKey, type LoadedIdentities, WaypostSmtpServer } from '@waypost/smtp';
 import type { Spool } from '@waypost/spool';
 import type { BackPressure, Committer } from '@waypost/store';
 import type { SMTPServerDataStream, SMTPServerSession } from 'smtp-server';
 import type { InFlight } from '../in-flight.js';
-import type { Authenticator } from '../ports.js';
+import type { Authenticator, Credential } from '../ports.js';
 import { accept } from './accept.js';
 import { checkRecipient, checkSender, type SessionRules, toEnvelope, toOrigin } from './session.js';
 
@@ -32,6 +32,8 @@ export class SmtpListener implements Service {
   readonly #server: WaypostSmtpServer;
   readonly #rules: SessionRules;
   readonly #perAddress = new Map<string, number>();
+  /** Under which address a session was counted; sessions that never came to be are not in it. */
+  readonly #counted = new WeakMap<SMTPServerSession, string>();
   readonly #failures = new WeakMap<SMTPServerSession, number>();
   #listening = false;
 
@@ -40,19 +42,20 @@ export class SmtpListener implements Service {
     private readonly deps: ListenerDeps,
   ) {
     this.name = `smtp ${listener.name}`;
-    this.#rules = { listener, allow: new Networks(listener.allow) };
+    const { hostname } = deps.config().server;
+    this.#rules = { listener, allow: new Networks(listener.allow), hostname };
     this.#server = this.#create();
   }
 
   async start(): Promise<void> {
     const { host, port } = this.listener;
+    this.#server.on('error', (error) =>
+      this.deps.runtime.log.debug({ error: error.message }, 'SMTP session ended in error'),
+    );
     await new Promise<void>((resolve, reject) => {
       this.#server.server.once('error', reject);
       this.#server.listen(port, host, () => resolve());
     });
-    this.#server.on('error', (error) =>
-      this.deps.runtime.log.debug({ error: error.message }, 'SMTP session ended in error'),
-    );
     this.#listening = true;
   }
 
@@ -95,6 +98,7 @@ export class SmtpListener implements Service {
     return new WaypostSmtpServer({
       limits: {
         connections: limits.connections,
+        connectionsPerAddress: limits.connections_per_address,
         commands: limits.commands_per_session,
         errors: limits.errors_per_session,
         transactions: limits.transactions_per_session,
@@ -149,6 +153,7 @@ export class SmtpListener implements Service {
     const key = addressKey(session.remoteAddress);
     const count = (this.#perAddress.get(key) ?? 0) + 1;
     this.#perAddress.set(key, count);
+    this.#counted.set(session, key);
     metrics.smtpSessions.inc({ listener: this.listener.name });
     const result = count > limit ? 'refused' : 'accepted';
     metrics.smtpSessionsTotal.inc({ listener: this.listener.name, result });
@@ -156,7 +161,9 @@ export class SmtpListener implements Service {
   }
 
   #close(session: SMTPServerSession): void {
-    const key = addressKey(session.remoteAddress);
+    const key = this.#counted.get(session);
+    if (key === undefined) return;
+    this.#counted.delete(session);
     const count = (this.#perAddress.get(key) ?? 1) - 1;
     if (count > 0) this.#perAddress.set(key, count);
     else this.#perAddress.delete(key);
@@ -203,7 +210,9 @@ export class SmtpListener implements Service {
       receivedLimit: limits.received_headers,
       bareNewlines: this.listener.bare_newlines,
     };
-    const incoming = { envelope: toEnvelope(session), origin, stream: stream as never };
+    const loggedIn = this.listener.kind === 'submission';
+    const credential = loggedIn ? (session.user as unknown as Credential | undefined) : undefined;
+    const incoming = { envelope: toEnvelope(session), origin, stream: stream as never, credential };
     accept(incoming, settings, this.deps).then(
       (id) => {
         this.deps.runtime.metrics.messagesReceived.inc({ kind: origin.kind, protocol: origin.protocol });
@@ -238,9 +247,4 @@ const AUTH_DELAY = 300;
 function toReplyError({ reply, cause }: SmtpError): Error {
   const error = new Error(`${reply.enhanced} ${reply.text}`, { cause });
   return Object.assign(error, { responseCode: reply.code });
-}
-
-/** IPv6 clients own a /64 at least, so that is what a limit counts. */
-function addressKey(address: string): string {
-  return address.includes(':') ? address.split(':').slice(0, 4).join(':') : address;
 }

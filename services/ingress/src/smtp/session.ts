@@ -19,6 +19,8 @@ import type { Credential } from '../ports.js';
 export interface SessionRules {
   readonly listener: ListenerConfig;
   readonly allow: Networks;
+  /** Whose postmaster `<postmaster>` is. */
+  readonly hostname: string;
 }
 
 /**
@@ -46,6 +48,11 @@ export function checkSender(address: SMTPServerAddress, session: SMTPServerSessi
  * @throws SmtpError
  */
 export function checkRecipient(address: SMTPServerAddress, session: SMTPServerSession, rules: SessionRules): void {
+  // RFC 5321 §4.5.1: everyone can reach the postmaster, without naming a domain.
+  if (address.address.toLowerCase() === 'postmaster') {
+    address.address = `postmaster@${rules.hostname}`;
+    return;
+  }
   const recipient = checkAddress(address.address, session, 'recipient');
   const { kind, domains } = rules.listener;
   if (kind === 'mx' && !domains.some((pattern) => pattern !== '*' && matchDomain(pattern, domainOf(recipient)))) {

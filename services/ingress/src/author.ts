@@ -1,0 +1,37 @@
+import { domainToASCII } from 'node:url';
+import { type FieldSpan, fieldValue } from '@waypost/mail';
+import addressparser from 'nodemailer/lib/addressparser';
+import type { Credential } from './ports.js';
+
+/** Longer From fields are nobody's. */
+const LONGEST = 16_384;
+
+/**
+ * Looks whether a message's authors (RFC 5322 §3.6.2) are such as the credential may send for; else a key that is limited to
+ * one domain could still show any other.
+ * @returns the first author that is not; undefined where all are.
+ */
+export function foreignAuthor(
+  head: Buffer,
+  fields: readonly FieldSpan[],
+  credential: Pick<Credential, 'allowsSender'>,
+): string | undefined {
+  if (credential.allowsSender(ANYONE)) return undefined;
+  for (const field of fields) {
+    if (field.name !== 'from') continue;
+    const value = fieldValue(head, field);
+    const authors = value.length > LONGEST ? [] : addressparser(value, { flatten: true });
+    if (authors.length === 0) return value.slice(0, 100);
+    const foreign = authors.find(({ address }) => !credential.allowsSender(inAscii(address ?? '')));
+    if (foreign) return (foreign.address || foreign.name || value).slice(0, 254);
+  }
+  return undefined;
+}
+
+/** An address that only a key for all domains may use (RFC 2606). */
+const ANYONE = 'anyone@waypost.invalid';
+
+function inAscii(address: string): string {
+  const at = address.lastIndexOf('@');
+  return at < 0 ? address : `${address.slice(0, at)}@${domainToASCII(address.slice(at + 1))}`;
+}
