@@ -51,6 +51,9 @@ export const BOUNCE_CAUSES = [
   'undefined',
   /** No refusal: it was delivered. */
   'delivered',
+  /** No refusal: the recipient complained of it, or his program answered. */
+  'feedback',
+  'vacation',
 ] as const;
 
 export type BounceCause = (typeof BOUNCE_CAUSES)[number];

@@ -23,7 +23,9 @@ const TEXT_MAX = 4_000;
 /** @returns why a recipient's mail was refused: by the words, then by the enhanced status, then by code and phase. */
 export function classifyBounce(facts: BounceFacts): BounceVerdict {
   const cause = causeOf(facts);
-  return { cause, hard: isHardCause(cause) };
+  // A host that says "for now" is believed: it may know the address again later.
+  const temporary = facts.enhanced ? facts.enhanced.startsWith('4') : (facts.code ?? 500) < 500;
+  return { cause, hard: isHardCause(cause) && !temporary };
 }
 
 function causeOf(facts: BounceFacts): BounceCause {
@@ -32,29 +34,52 @@ function causeOf(facts: BounceFacts): BounceCause {
   const byStatus = ofStatus(facts.enhanced);
   const cause = said ?? byStatus ?? ofReply(facts);
   // Servers that learn of the recipient only with the message answer for its owner's filter, not for the address.
-  if (cause === 'user_unknown' && facts.phase === 'data') return 'filtered';
-  if (cause === 'user_unknown' && said && facts.phase !== 'rcpt' && /^5\.(?:2\.0|7\.)/.test(facts.enhanced ?? ''))
+  // Nobody says which command it was, nor a status: it may as well be a filter that answers so.
+  const unsure = facts.phase === undefined && /^(?:|5\.0\.0)$/.test(facts.enhanced ?? '') && UNSURE.test(text);
+  if (cause === 'user_unknown' && unsure) return 'filtered';
+  const sure = /^[45]\.1\.[13]$/.test(facts.enhanced ?? '') || SURE.test(text);
+  if (cause === 'user_unknown' && facts.phase === 'data' && !sure) return 'filtered';
+  if (cause === 'user_unknown' && said && facts.phase !== 'rcpt' && /^5\.[27]\./.test(facts.enhanced ?? ''))
     return 'filtered';
-  if (cause === 'filtered' && byStatus === 'user_unknown') return 'user_unknown';
+  if (cause === 'filtered' && !said && byStatus === 'user_unknown') return 'user_unknown';
   if (facts.enhanced && CERTAIN[facts.enhanced]) return CERTAIN[facts.enhanced] as BounceCause;
   return cause;
 }
 
 /** Lower case, without addresses and links, whose words would mislead. */
 function normalise(text: string): string {
-  return text
-    .slice(0, TEXT_MAX)
-    .toLowerCase()
-    .replace(/https?:\/\/\S+/g, (url) => (/answer=6596/.test(url) ? 'answer=6596' : ' '))
-    .replace(/<?[^\s<>@]{1,64}@[a-z0-9.-]{1,255}>?/g, '@')
-    .replace(/[’`´]/g, "'")
-    .replace(/\s+/g, ' ');
+  return (
+    text
+      .slice(0, TEXT_MAX)
+      .toLowerCase()
+      .replace(/https?:\/\/([^\s/?#]+)\S*/g, (url, host: string) => (TELLING.test(url) ? ` ${host} ` : ' '))
+      // Codes at the beginning of each line of a reply stand in the middle of its sentences.
+      .replace(/(?<=^|\s)[45]\d\d[- ](?:[45]\.\d+\.\d+ )?/g, ' ')
+      .replace(/<?[^\s<>@]{1,64}@[a-z0-9.-]{1,255}>?/g, '@')
+      // Dots in names of hosts would end sentences.
+      .replace(
+        /\b[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.(?:[a-z]{2,4}|info|local|localdomain|example|invalid)\b\.?/g,
+        (host) => (TELLING.test(host) ? host : 'x'),
+      )
+      .replace(/[’`´]/g, "'")
+      .replace(/\s+/g, ' ')
+  );
 }
+
+/** Said only by who has looked. */
+const SURE = /this user (?:doesn't|does not) have an? \S+ account/;
+
+/** What filters answer too. */
+const UNSURE =
+  /(?:user|account) (?:is )?(?:unknown|not exist)|unknown user|mailbox unavailable|this user (?:doesn't|does not) have an? \S+ account/;
+
+/** Links that say what the text around them does not. */
+const TELLING = /spamhaus|spamcop|uribl|surbl|barracuda|sorbs|abuseat|groups\.google|6596/;
 
 /** Statuses that mean one thing whatever the words are. */
 const CERTAIN: Readonly<Record<string, BounceCause>> = {
   '5.1.6': 'has_moved',
-  '5.1.10': 'not_accept',
+  '5.2.3': 'limit_exceeded',
   '5.7.13': 'suspended',
   '5.7.25': 'reverse_dns',
   '5.7.27': 'not_accept',
