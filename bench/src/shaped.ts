@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { resolve } from 'node:path';
 import { performance } from 'node:perf_hooks';
@@ -73,8 +73,8 @@ class Bench {
   /** @returns connections to Redis of each process that delivers. */
   async connections(): Promise<number[]> {
     const list = String(await this.redis.client('LIST'));
-    const names = [...list.matchAll(/ name=(waypost\S*delivery\S*|waypost[^=]*?delivery\S*) /g)].length;
-    return [names / this.waypost.delivering.length];
+    const ports = new Set([...list.matchAll(/ addr=127\.0\.0\.1:(\d+) /g)].map(([, port]) => port));
+    return this.waypost.delivering.map((pid) => localPorts(pid).filter((port) => ports.has(port)).length);
   }
 
   async stop(): Promise<void> {
@@ -84,6 +84,15 @@ class Bench {
     this.limited.stop();
     this.others.stop();
   }
+}
+
+/** @returns the local TCP ports of a process's connections. */
+function localPorts(pid: number): string[] {
+  const { stdout } = spawnSync('ss', ['-Htnp'], { encoding: 'utf8' });
+  return stdout
+    .split('\n')
+    .filter((line) => line.includes(`pid=${pid},`))
+    .flatMap((line) => /\S+:(\d+)\s+\S+:\d+\s/.exec(line)?.[1] ?? []);
 }
 
 const toOthers = (number: number) => `to@d${number % SITES}.test`;
@@ -100,13 +109,10 @@ export async function measureThrottled(settings: ShapedSettings): Promise<void> 
     await bench.commands();
     const quiet = await windows(bench.limited, QUIET);
     const commands = await bench.commands();
-    const total = [...commands.values()].reduce((sum, calls) => sum + calls, 0);
     print(
       `limited site for ${QUIET / 1000} s: ${quiet.rate.toFixed(2)} messages/s (${RATE} asked for), at most ${quiet.most} in a second`,
     );
-    print(`Redis: ${(total / quiet.count).toFixed(1)} commands for each message sent; the most called:`);
-    const top = [...commands].sort((a, b) => b[1] - a[1]).slice(0, 12);
-    print(top.map(([name, calls]) => `  ${name} ${(calls / quiet.count).toFixed(2)}`).join('\n'));
+    printCommands(print, commands, quiet.count);
     const meanwhile = windows(bench.limited, 10_000);
     const beside = await relayToOthers(bench);
     const limited = await meanwhile;
@@ -116,6 +122,13 @@ export async function measureThrottled(settings: ShapedSettings): Promise<void> 
   } finally {
     await bench.stop();
   }
+}
+
+function printCommands(print: ShapedSettings['print'], commands: ReadonlyMap<string, number>, messages: number): void {
+  const total = [...commands.values()].reduce((sum, calls) => sum + calls, 0);
+  print(`Redis: ${(total / messages).toFixed(1)} commands for each message sent; the most called:`);
+  const top = [...commands].sort((a, b) => b[1] - a[1]).slice(0, 14);
+  print(`  ${top.map(([name, calls]) => `${name} ${(calls / messages).toFixed(2)}`).join(' · ')}`);
 }
 
 async function relayToOthers(bench: Bench): Promise<number> {
@@ -161,13 +174,16 @@ export async function measureDestinations(settings: ShapedSettings, destinations
   try {
     await bench.send(2_000, () => 'to@one.test');
     await bench.others.reach(2_000, 60_000);
+    await bench.commands();
     const one = await relay(bench, messages, () => 'to@one.test');
     print(`one destination: ${one.toFixed(0)} messages/s`);
+    printCommands(print, await bench.commands(), messages);
     const order = shuffledNumbers(messages);
     const many = await relay(bench, messages, (number) => `to@m${(order[number] ?? 0) % destinations}.test`);
     print(
       `${destinations} destinations, ${messages / destinations} messages each in random order: ${many.toFixed(0)} messages/s, ${((many / one) * 100).toFixed(1)} % of one destination's`,
     );
+    printCommands(print, await bench.commands(), messages);
     print(`connections to Redis of a delivery process: ${(await bench.connections()).join(', ')}`);
   } finally {
     await bench.stop();

@@ -106,8 +106,12 @@ export class LaneLeases {
     return undefined;
   }
 
-  /** Gives a lease back, however long Redis is away. */
-  async release(lease: Lease): Promise<void> {
+  /**
+   * Gives a lease back, however long Redis is away.
+   * @param also runs in the same transaction.
+   * @returns the replies to `also`; none where this process ends before Redis is back.
+   */
+  async release(lease: Lease, also: readonly Command[] = []): Promise<unknown[]> {
     const { redis, signal } = this.options;
     this.#leaving.add(lease.name);
     const limits = lease.offer.limits.filter(({ connections }) => connections !== undefined);
@@ -124,14 +128,15 @@ export class LaneLeases {
       JSON.stringify(quotas),
       ...limits.map(({ key }) => key),
     ];
-    await execUntilDone(redis.group, [{ name: releaseLease.name, script: releaseLease, args }], { signal }).catch(
-      () => undefined,
-    );
+    const release = { name: releaseLease.name, script: releaseLease, args };
+    const replies = await execUntilDone(redis.group, [release, ...also], { signal }).catch(() => []);
     this.#held.delete(lease.name);
     this.#leaving.delete(lease.name);
-    if (this.#held.size > 0) return;
-    clearInterval(this.#renewal);
-    this.#renewal = undefined;
+    if (this.#held.size === 0) {
+      clearInterval(this.#renewal);
+      this.#renewal = undefined;
+    }
+    return replies.slice(1);
   }
 
   async #renew(): Promise<void> {

@@ -185,11 +185,12 @@ export class LaneRunner {
       this.#report(error, `serving lane ${this.lane}`);
     }
     await this.#close(state.session);
-    await this.#leases.release(lease);
+    const last = this.#leases.size === 1 && !this.#starting && this.#parked === undefined;
+    const [retired] = await this.#leases.release(lease, last ? [this.#retirement()] : []);
     this.options.slots.give(1);
     if (this.#leases.size > 0 || this.#starting) return;
     if (this.#parked !== undefined) this.#done?.();
-    else await this.#retire();
+    else await this.#retire(retired as number | undefined);
   }
 
   /** Serves the lane for as long as it has work and permits are at hand. @returns whether to go on. */
@@ -341,18 +342,21 @@ export class LaneRunner {
     return this.#queue.delay(id, token, settlement.retryAt, next);
   }
 
-  /** With no session left: notes when the lane is due next, or that it is empty. */
-  async #retire(): Promise<void> {
-    let nextAt: number | undefined;
+  /**
+   * With no session left: knows when the lane is due next, or that it is empty.
+   * @param known what the retirement said, where it was asked for already.
+   */
+  async #retire(known: number | undefined): Promise<void> {
+    let state = known;
     try {
-      nextAt = await this.#dueNext();
+      state ??= ((await this.options.redis.group.exec([this.#retirement()])) as [number])[0];
     } catch (error) {
       this.#report(error, `retiring lane ${this.lane}`);
     }
-    if (nextAt === 0 && this.options.running()) return this.wake(1);
+    if (state === 0 && this.options.running()) return this.wake(1);
     // Leaving with work still there: the others see to it.
-    if (nextAt === 0) await this.options.redis.group.exec(callOthers(this.lane, 1)).catch(() => undefined);
-    if (this.#leases.size === 0 && !this.#starting) this.#retired(nextAt);
+    if (state === 0) await this.options.redis.group.exec(callOthers(this.lane, 1)).catch(() => undefined);
+    if (this.#leases.size === 0 && !this.#starting) this.#retired(state === undefined || state < 0 ? undefined : state);
   }
 
   #retired(nextAt: number | undefined): void {
@@ -360,29 +364,11 @@ export class LaneRunner {
     this.#done?.();
   }
 
-  /** @returns when the lane has work next, 0 for now, undefined for never. */
-  async #dueNext(): Promise<number | undefined> {
-    const { group } = this.options.redis;
-    const args = RETIRE_KEYS.map((type) => this.#queue.key(type));
-    const [state] = (await group.exec([{ name: retireLane.name, script: retireLane, args }])) as [number];
-    if (state === 0) return 0;
-    if (state > 0) {
-      // Jobs that are only active belong to other replicas; were one to die, the heartbeat gives its jobs back.
-      const at = state === 1 ? Date.now() + LOCK_DURATION : state;
-      await group.exec([
-        { name: 'zadd', args: [LANES_DUE, at, this.lane] },
-        // Who answers for the lane first sets its timer.
-        { name: 'publish', args: [WAKE_LANES, `1 ${at} ${this.lane}`] },
-      ]);
-      return at;
-    }
-    const [, waiting] = (await group.exec([
-      { name: 'zrem', args: [LANES_DUE, this.lane] },
-      { name: 'llen', args: [this.#queue.key('wait')] },
-    ])) as [number, number];
-    if (waiting === 0) return undefined;
-    await group.exec([{ name: 'zadd', args: [LANES_DUE, Date.now(), this.lane] }]);
-    return 0;
+  /** Jobs that are only active belong to others; were one of them to die, the heartbeat gives its jobs back. */
+  #retirement(): Command {
+    const keys = RETIRE_KEYS.map((type) => (type === 'lanes' ? LANES_DUE : this.#queue.key(type)));
+    const args = [...keys, this.lane, Date.now() + LOCK_DURATION, WAKE_LANES];
+    return { name: retireLane.name, script: retireLane, args };
   }
 
   #report(error: unknown, context: string): void {
@@ -391,6 +377,6 @@ export class LaneRunner {
 }
 
 const RETIRE_KEYS = [
-  ...(['wait', 'active', 'delayed', 'paused'] as const),
+  ...(['wait', 'active', 'delayed', 'paused', 'lanes'] as const),
   ...(['meta', 'events', 'id', 'marker', 'stalled', 'stalled-check'] as const),
 ];

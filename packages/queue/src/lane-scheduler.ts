@@ -24,8 +24,11 @@ export interface LaneSchedulerOptions {
 
 /** Missed wake-ups are found by this sweep, ms; in normal running it finds nothing. */
 const SWEEP = 5_000;
-/** A lane due for longer is looked at by every process, ms. */
-const OVERDUE = 3_000;
+/** A lane of another process that is due for longer is looked at too, ms, and at so many sweeps one. */
+const OVERDUE = 20_000;
+const SWEEPS_FOR_OTHERS = 4;
+/** What comes due within this was announced, ms; to look for it by time would be to look all the time. */
+const ANNOUNCED = 200;
 const DUE_BATCH = 500;
 /** BullMQ's score of a delayed job is its time, ms, times this, plus its place. */
 const DELAYED_SCALE = 0x1000;
@@ -41,6 +44,7 @@ export class LaneScheduler {
   readonly #deliverers: Deliverers;
   readonly #abort = new AbortController();
   #timer: NodeJS.Timeout | undefined;
+  #sweeps = 0;
   #sweep: NodeJS.Timeout | undefined;
   #running = false;
   #looking = false;
@@ -61,7 +65,10 @@ export class LaneScheduler {
     group.on('available', this.#look);
     await subscriber.subscribe(WAKE_LANES, LEASE_FREED, DELIVERERS);
     await this.#deliverers.start();
-    this.#sweep = setInterval(this.#look, SWEEP);
+    this.#sweep = setInterval(() => {
+      this.#sweeps += 1;
+      this.#look();
+    }, SWEEP);
     this.#look();
   }
 
@@ -162,17 +169,15 @@ export class LaneScheduler {
     clearTimeout(this.#timer);
     this.#nextAt = Number.POSITIVE_INFINITY;
     const now = Date.now();
+    const others = this.#sweeps % SWEEPS_FOR_OTHERS === 0;
     for (let offset = 0; ; offset += DUE_BATCH) {
       const [due, next] = (await group.exec([
         { name: 'zrange', args: [LANES_DUE, '-inf', now, 'BYSCORE', 'LIMIT', offset, DUE_BATCH, 'WITHSCORES'] },
-        { name: 'zrange', args: [LANES_DUE, `(${now}`, '+inf', 'BYSCORE', 'LIMIT', 0, 1, 'WITHSCORES'] },
+        { name: 'zrange', args: [LANES_DUE, `(${now + ANNOUNCED}`, '+inf', 'BYSCORE', 'LIMIT', 0, 1, 'WITHSCORES'] },
       ])) as [string[], string[]];
-      // What is held back costs no look at its depth.
       const open = due
         .filter((_, at) => at % 2 === 0)
-        .filter(
-          (lane, at) => !this.#runners.get(lane)?.parked && this.#answersFor(lane, now - Number(due[2 * at + 1])),
-        );
+        .filter((lane, at) => this.#needsLook(lane, now - Number(due[2 * at + 1]), others));
       const depths = await this.#depths(open, now);
       open.forEach((lane, at) => {
         this.#runner(lane).wake(Math.max(1, depths[at] ?? 0));
@@ -182,9 +187,11 @@ export class LaneScheduler {
     }
   }
 
-  /** Work that nobody has seen to for long is everybody's. */
-  #answersFor(lane: string, overdue: number): boolean {
-    return overdue > OVERDUE || this.#deliverers.mine(lane);
+  /** What is served here or held back costs no look at its depth; what nobody has seen to for long is everybody's. */
+  #needsLook(lane: string, overdue: number, others: boolean): boolean {
+    const runner = this.#runners.get(lane);
+    if (runner && (runner.parked || runner.sessions > 0)) return false;
+    return this.#deliverers.mine(lane) || (others && overdue > OVERDUE);
   }
 
   /** Reads how many jobs each lane has that are due. */
