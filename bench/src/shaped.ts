@@ -184,6 +184,11 @@ export async function measureDestinations(settings: ShapedSettings, destinations
       `${destinations} destinations, ${messages / destinations} messages each in random order: ${many.toFixed(0)} messages/s, ${((many / one) * 100).toFixed(1)} % of one destination's`,
     );
     printCommands(print, await bench.commands(), messages);
+    const each = messages / destinations;
+    const sorted = await relay(bench, messages, (number) => `to@s${Math.floor(number / each)}.test`);
+    print(
+      `the same, destination by destination: ${sorted.toFixed(0)} messages/s, ${((sorted / one) * 100).toFixed(1)} %`,
+    );
     print(`connections to Redis of a delivery process: ${(await bench.connections()).join(', ')}`);
   } finally {
     await bench.stop();
