@@ -11,11 +11,12 @@ export interface Sent {
   /** Parameters of each RCPT. */
   readonly rcpt?: string;
   readonly body?: string;
+  readonly listener?: string;
 }
 
-/** Submits a message over the trusted listener. @returns its id. */
+/** Submits a message, over the trusted listener unless another is named. @returns its id. */
 export async function submit(relay: Relay, subject: string, sent: Sent = {}): Promise<string> {
-  const dialog = await greet(relay.waypost.port('trusted'));
+  const dialog = await greet(relay.waypost.port(sent.listener ?? 'trusted'));
   const { from = 'a@example.com', to = 'b@example.org', mail = '', rcpt = '', body = 'hello\r\n' } = sent;
   const say = async (line: string) => {
     const reply = await dialog.say(line);
@@ -36,6 +37,7 @@ export interface RecipientView {
   readonly address: string;
   readonly state: string;
   readonly attempts: number;
+  readonly cause: string | null;
   readonly last_response: { readonly code: number; readonly enhanced?: string; readonly text: string } | null;
 }
 

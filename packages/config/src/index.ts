@@ -6,4 +6,5 @@ export * from './route.js';
 export * from './schema.js';
 export type { EgressPool, EgressSource, ProviderRule, ReplyRule, ShapingRule } from './shaping-schema.js';
 export * from './source.js';
+export type { SuppressionRule } from './suppressions-schema.js';
 export * from './units.js';

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { shapingSections } from './shaping-schema.js';
+import { suppressionSections } from './suppressions-schema.js';
 import { bytes, duration } from './units.js';
 
 /** Environment of one TLS identity; files are watched and reloaded. */
@@ -154,6 +155,7 @@ export const configSchema = z.strictObject({
     .prefault({}),
   routes: z.array(route).default([]),
   ...shapingSections,
+  ...suppressionSections,
   delivery: z
     .strictObject({
       /** Messages older than this expire. */

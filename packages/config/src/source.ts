@@ -4,7 +4,10 @@ import { type LoadOptions, loadConfig } from './load.js';
 import type { Config } from './schema.js';
 
 /** Sections that take effect without a restart. */
-const RELOADED = ['policy', 'routes', 'shaping', 'providers', 'egress', 'limits', 'tls', 'keys', 'delivery'] as const;
+const RELOADED = [
+  ...(['policy', 'routes', 'shaping', 'providers', 'egress', 'limits', 'tls', 'keys', 'delivery'] as const),
+  'suppressions',
+] as const;
 const SETTLE = 200;
 
 export interface ConfigSourceOptions extends LoadOptions {

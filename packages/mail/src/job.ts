@@ -41,6 +41,8 @@ export interface LaneJob {
   readonly prepend?: string;
   /** MessageMeta.receivedAt: `max_age` counts from here. */
   readonly receivedAt: number;
+  /** It came from outside, over an mx listener: what becomes of it suppresses nobody. */
+  readonly inbound?: true;
   /** For rules by tenant and tag, and for queue control. */
   readonly tenant?: string;
   readonly tags?: readonly { readonly name: string; readonly value: string }[];

@@ -1,3 +1,4 @@
+import type { BounceCause } from './bounce/index.js';
 import type { Envelope } from './envelope.js';
 import type { Reply } from './reply.js';
 
@@ -68,6 +69,10 @@ export interface RecipientStatus {
   readonly attempts?: number;
   /** The last reply from a remote, or our own reason. */
   readonly reply?: Reply;
+  /** Of a bounce: why, in the terms of bounce processors. */
+  readonly cause?: BounceCause;
+  /** Of a bounce: the address is not to be written to again. */
+  readonly hard?: boolean;
   /** Host that gave the reply, `name [address]`. */
   readonly remote?: string;
   readonly lane?: string;
@@ -112,6 +117,8 @@ export interface MessageEvent {
   /** Indexes into the envelope's recipients; absent means all. */
   readonly rcpts?: readonly number[];
   readonly reply?: Reply;
+  /** Of a bounce: why. */
+  readonly cause?: BounceCause;
   readonly remote?: string;
   readonly lane?: string;
   readonly attempt?: number;

@@ -1,3 +1,4 @@
+import { type BounceFacts, classifyBounce } from './bounce/index.js';
 import type { RecipientStatus } from './message.js';
 import { conditionOf, isPermanent, isTransient, type Reply } from './reply.js';
 
@@ -25,6 +26,8 @@ export interface Outcome {
   /** Too many recipients in one transaction: those left may go in another one at once (RFC 5321 §4.5.3.1.10). */
   readonly tooManyRecipients: boolean;
   readonly reply: Reply;
+  /** What was answered, or during what it went wrong. */
+  readonly phase: AttemptPhase;
   /** The reply is the remote's own; else it is our words for what went wrong. */
   readonly remote: boolean;
 }
@@ -42,6 +45,7 @@ export function classifyReply(phase: AttemptPhase, reply: Reply): Outcome {
     nextHost,
     tooManyRecipients: false,
     reply,
+    phase,
     remote: true,
   });
   if (phase === 'dot' && reply.code >= 200 && reply.code < 300) return at('delivered');
@@ -91,6 +95,7 @@ export function classifyFailure(phase: AttemptPhase, error: TransportError, peer
     nextHost: !unknown,
     tooManyRecipients: false,
     reply: { code: 451, enhanced, text: `${peer}: ${what} ${doing}` },
+    phase,
     remote: false,
   };
 }
@@ -145,12 +150,33 @@ export interface AttemptFacts {
 }
 
 /** @returns the recipient's new state: a deferral without a next attempt has expired. */
-export function statusAfter(outcome: Pick<Outcome, 'result' | 'reply'>, facts: AttemptFacts): RecipientStatus {
+export function statusAfter(
+  outcome: Pick<Outcome, 'result' | 'reply'> & Partial<Pick<Outcome, 'phase' | 'remote'>>,
+  facts: AttemptFacts,
+): RecipientStatus {
   const { at, attempts, lane, remote, nextAttemptAt } = facts;
   const common = { at, attempts, reply: outcome.reply, ...(lane ? { lane } : {}), ...(remote ? { remote } : {}) };
   if (outcome.result === 'delivered') return { state: 'delivered', ...common };
-  if (outcome.result === 'bounced') return { state: 'bounced', ...common };
+  if (outcome.result === 'bounced') {
+    return { state: 'bounced', ...common, ...(outcome.remote ? verdictOn(outcome.reply, outcome.phase) : {}) };
+  }
   if (outcome.result === 'unknown' && facts.unknownOutcome === 'bounce') return { state: 'bounced', ...common };
   if (nextAttemptAt === undefined) return { state: 'expired', ...common };
   return { state: 'deferred', ...common, nextAttemptAt };
+}
+
+const BOUNCE_PHASES: Partial<Record<AttemptPhase, BounceFacts['phase']>> = {
+  connect: 'connect',
+  greeting: 'connect',
+  ehlo: 'ehlo',
+  mail: 'mail',
+  rcpt: 'rcpt',
+  data: 'data',
+  dot: 'data',
+};
+
+/** @returns why a remote refused for good, and whether its address is not to be written to again. */
+function verdictOn(reply: Reply, phase: AttemptPhase | undefined): Pick<RecipientStatus, 'cause' | 'hard'> {
+  const { cause, hard } = classifyBounce({ ...reply, phase: phase && BOUNCE_PHASES[phase] });
+  return { cause, ...(hard ? { hard } : {}) };
 }

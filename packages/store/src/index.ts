@@ -9,4 +9,4 @@ export * from './notices.js';
 export * from './rate-limit.js';
 export { recordKey } from './record.js';
 export * from './sink.js';
-export * from './suppressions.js';
+export * from './suppressions/index.js';

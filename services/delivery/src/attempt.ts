@@ -6,7 +6,7 @@ import type { Command } from '@waypost/redis';
 import type { Runtime, Span } from '@waypost/runtime';
 import type { LaneTerms } from '@waypost/shaping';
 import { BodyMissingError, type Spool } from '@waypost/spool';
-import { beginningOf, type Committer, makeNotice } from '@waypost/store';
+import { beginningOf, type Committer, makeNotice, type SuppressionStore, suppressFor } from '@waypost/store';
 import { type Settled, settle } from './settle.js';
 import { forAll, type LaneTarget, type TargetOutcome } from './target.js';
 
@@ -15,6 +15,7 @@ export interface AttemptDeps {
   readonly config: () => Config;
   readonly spool: Spool;
   readonly committer: Committer;
+  readonly suppressions: SuppressionStore;
 }
 
 /** What came of an attempt. */
@@ -161,9 +162,22 @@ async function toSettlement(
   deps: AttemptDeps,
 ): Promise<Settlement> {
   const { notices, ...rest } = settled;
-  const also = [...(outcome.also ?? [])];
+  const also = [...(outcome.also ?? []), ...suppressed(job, settled, deps)];
   if (notices.length > 0) also.push(...(await noticeCommands(job, notices, deps)));
   return also.length > 0 ? { ...rest, also } : rest;
+}
+
+/** Addresses that do not work are not written to again. Not by mail of others: they may want us to think so. */
+function suppressed(job: LaneJob, { outcomes }: Settled, { suppressions, config }: AttemptDeps): Command[] {
+  if (job.inbound || job.sender === '') return [];
+  return outcomes.flatMap(({ i, status }) => {
+    const address = job.rcpts.find((rcpt) => rcpt.i === i)?.to;
+    const { cause, hard = false, reply, at } = status;
+    if (!address || !cause || status.state !== 'bounced') return [];
+    const reason = [reply?.code, reply?.enhanced, reply?.text].filter(Boolean).join(' ');
+    const incident = { address, cause, hard, reason, message: job.id, at, tenant: job.tenant };
+    return suppressFor(incident, suppressions, config().suppressions);
+  });
 }
 
 /** What happened to the message is recorded even where its sender cannot be told. */

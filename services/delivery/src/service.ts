@@ -5,7 +5,7 @@ import type { RedisHandle } from '@waypost/redis';
 import type { Runtime, Service } from '@waypost/runtime';
 import type { SiteFinder } from '@waypost/shaping';
 import type { Spool } from '@waypost/spool';
-import type { Committer } from '@waypost/store';
+import type { Committer, SuppressionStore } from '@waypost/store';
 import { Lanes } from './lanes.js';
 import { ShapeState } from './shaping/state.js';
 
@@ -15,6 +15,7 @@ export interface DeliveryDeps {
   readonly redis: RedisHandle;
   readonly spool: Spool;
   readonly committer: Committer;
+  readonly suppressions: SuppressionStore;
   readonly ledger: LaneLedger;
   readonly resolver: MailResolver;
   readonly sites: SiteFinder;

@@ -141,6 +141,7 @@ function toEvents(
       lane: job.lane,
       attempt,
       ...(status.reply ? { reply: status.reply } : {}),
+      ...(status.cause ? { cause: status.cause } : {}),
       ...(outcome.remote ? { remote: outcome.remote } : {}),
       ...(status.state === 'deferred' && next !== undefined ? { nextAttemptAt: next } : {}),
       ...(job.traceparent ? { traceparent: job.traceparent } : {}),

@@ -6,6 +6,8 @@ import type { Command } from '@waypost/redis';
 export interface Result extends Pick<Outcome, 'result' | 'reply'> {
   /** The reply is the remote's own. */
   readonly remote?: boolean;
+  /** What it answered. */
+  readonly phase?: Outcome['phase'];
   /** Index in the message's envelope. */
   readonly i: number;
   /** The peer takes over the duty to report success (it speaks DSN), or the mail is in its box. */

@@ -92,6 +92,7 @@ function common(meta: MessageMeta, prepend: string): Omit<LaneJob, 'lane' | 'tar
     ref: meta.body,
     ...(prepend ? { prepend } : {}),
     receivedAt: meta.receivedAt,
+    ...(meta.origin.kind === 'mx' ? { inbound: true as const } : {}),
     ...(meta.origin.tenant ? { tenant: meta.origin.tenant } : {}),
     ...(meta.tags ? { tags: meta.tags } : {}),
     ...(meta.traceparent ? { traceparent: meta.traceparent } : {}),

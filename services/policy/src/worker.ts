@@ -106,7 +106,7 @@ export class PolicyWorker {
       checks,
       {
         body: () => spool.read(meta.id, meta.body),
-        suppressed: async (addresses) => (anySuppressed ? suppressions.find(addresses) : NONE),
+        suppressed: async (addresses) => (anySuppressed ? suppressions.find(addresses, meta.origin.tenant) : NONE),
       },
       (error, check) => runtime.log.error({ id: meta.id, check, error: error.message }, 'a policy check failed'),
     );

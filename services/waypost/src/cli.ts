@@ -5,6 +5,7 @@ import { Command } from 'commander';
 import { type Composition, SERVICES, type ServiceName } from './compose.js';
 import { EmbeddedRedisError } from './embedded-redis.js';
 import { run } from './run.js';
+import { addSuppressions } from './suppressions-cli.js';
 import { firstKey, upDefaults, upMessage } from './up.js';
 
 const print = (text: string): void => {
@@ -45,6 +46,7 @@ export async function runCli(argv: readonly string[]): Promise<number> {
   config.command('schema').action(() => print(JSON.stringify(configJsonSchema(), null, 2)));
   addKeys(program, env);
   addMessage(program, env);
+  addSuppressions(program, (options, work) => withRedis(options, env, work));
   try {
     await program.parseAsync(argv as string[], { from: 'user' });
   } catch (error) {

@@ -12,11 +12,12 @@ const script = (phase: string, line: string) => {
   return line.includes('late') ? '450 4.2.0 later' : undefined;
 };
 beforeAll(async () => {
+  const suppressions = { automatic: false };
   const delivery = { retry: { initial: '200ms', factor: 1, jitter: 0.5 }, max_age: '1500ms', delay_dsn_after: '500ms' };
-  relay = await startRelay({ peer: { script }, config: { delivery } });
+  relay = await startRelay({ peer: { script }, config: { delivery, suppressions } });
   speaking = await startRelay({
     peer: { script, extensions: ['PIPELINING', '8BITMIME', 'DSN'] },
-    config: { delivery },
+    config: { delivery, suppressions },
   });
 });
 afterAll(async () => {

@@ -28,7 +28,10 @@ beforeAll(async () => {
     },
   });
   redis = await openRedis({ ...loadConfig({ env: {} }).redis, url: relay.redis.url });
-  await new SuppressionStore(redis.group).add({ address: 'Never@example.org', reason: 'asked', at: Date.now() });
+  await new SuppressionStore(redis.group).put(
+    { address: 'Never@example.org', cause: 'manual', reason: 'asked', at: Date.now() },
+    { maxEntries: 10 },
+  );
 });
 afterAll(async () => {
   await redis?.close();

@@ -1,5 +1,5 @@
 import { RedisUnavailableError } from '@waypost/redis';
-import { BackPressure, IdempotencyStore, RateLimiter, SuppressionStore } from '@waypost/store';
+import { BackPressure, IdempotencyStore, RateLimiter, type Suppression, SuppressionStore } from '@waypost/store';
 import { waitFor } from '@waypost/testkit';
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -131,21 +131,72 @@ describe('the rate limit', () => {
 });
 
 describe('suppressions', () => {
-  it('are found however the address is written', async () => {
+  const NOW = 1_800_000_000_000;
+  const OPTIONS = { maxEntries: 100 };
+  const user = (address: string, more: Partial<Suppression> = {}): Suppression => ({
+    address,
+    cause: 'user_unknown',
+    at: NOW,
+    ...more,
+  });
+
+  it('are found however the address is written, by domain too', async () => {
     const store = new SuppressionStore(opened.redis.group);
-    const at = Date.now();
-    await store.add({ address: 'Bob@Example.org', reason: 'complaint', at });
-    await store.add({ address: 'eve@example.org', reason: 'bounce', at });
-    const found = await store.find(['alice@example.org', 'bob@EXAMPLE.org', 'eve@example.org']);
+    await store.put(user('Bob@Example.org'), OPTIONS);
+    await store.put(user('@gone.example', { cause: 'host_unknown' }), OPTIONS);
+    const found = await store.find(['alice@example.org', 'bob@EXAMPLE.org', 'eve@gone.example']);
     expect([...found]).toEqual([
-      ['bob@EXAMPLE.org', { address: 'bob@EXAMPLE.org', reason: 'complaint', at }],
-      ['eve@example.org', { address: 'eve@example.org', reason: 'bounce', at }],
+      ['bob@EXAMPLE.org', user('bob@example.org')],
+      ['eve@gone.example', user('@gone.example', { cause: 'host_unknown' })],
     ]);
     expect(await opened.redis.group.exec([store.count()])).toEqual([2]);
     expect(await store.remove('BOB@example.org')).toBe(true);
     expect(await store.remove('bob@example.org')).toBe(false);
     expect(await store.find(['bob@example.org'])).toEqual(new Map());
     expect(await store.find([])).toEqual(new Map());
+  });
+
+  it('of a tenant are his alone', async () => {
+    const store = new SuppressionStore(opened.redis.group);
+    await store.put(user('carol@example.org', { tenant: 'blue', cause: 'feedback' }), OPTIONS);
+    expect((await store.find(['carol@example.org'], 'blue')).size).toBe(1);
+    expect((await store.find(['carol@example.org'], 'red')).size).toBe(0);
+    expect((await store.find(['carol@example.org'])).size).toBe(0);
+  });
+
+  it('end when their time is over, and are swept by those that come', async () => {
+    const store = new SuppressionStore(opened.redis.group);
+    await store.put(user('dan@example.org', { expires: NOW + 1000 }), OPTIONS);
+    expect(await store.get('dan@example.org', undefined, NOW + 999)).toBeDefined();
+    expect(await store.get('dan@example.org', undefined, NOW + 1000)).toBeUndefined();
+    await store.put(user('next@example.org', { at: NOW + 2000 }), OPTIONS);
+    expect(await opened.redis.client.hexists('wp:suppressions', 'dan@example.org')).toBe(0);
+  });
+
+  it('an entry that lasts is not shortened by itself, but by hand', async () => {
+    const store = new SuppressionStore(opened.redis.group);
+    await store.put(user('erin@example.org', { cause: 'manual' }), OPTIONS);
+    const shorter = user('erin@example.org', { cause: 'mailbox_full', expires: NOW + 5000 });
+    expect(await store.put(shorter, OPTIONS)).toBe('kept');
+    expect((await store.get('erin@example.org', undefined, NOW))?.cause).toBe('manual');
+    expect(await store.put(shorter, { ...OPTIONS, replace: true })).toBe('added');
+    expect((await store.get('erin@example.org', undefined, NOW))?.cause).toBe('mailbox_full');
+  });
+
+  it('may need more than one time', async () => {
+    const store = new SuppressionStore(opened.redis.group);
+    const often = { ...OPTIONS, after: { limit: 3, period: 60_000 } };
+    const answers = [];
+    for (let time = 0; time < 3; time += 1) answers.push(await store.put(user('frank@example.org'), often));
+    expect(answers).toEqual(['not_yet', 'not_yet', 'added']);
+  });
+
+  it('are so many and no more', async () => {
+    const store = new SuppressionStore(opened.redis.group);
+    await opened.redis.client.del('wp:suppressions', 'wp:suppressions:expiry');
+    const answers = [];
+    for (const name of ['a', 'b', 'c']) answers.push(await store.put(user(`${name}@example.org`), { maxEntries: 2 }));
+    expect(answers).toEqual(['added', 'added', 'full']);
   });
 });
 

@@ -193,16 +193,18 @@ function failed(job: LaneJob, error: unknown): TargetOutcome {
   }
   if (error instanceof HopError)
     return {
-      results: forAll(job, { result: error.outcome.result, reply: error.outcome.reply, remote: error.outcome.remote }),
+      results: forAll(job, resultOf(error.outcome)),
       hostTrouble: true,
     };
   const text = `The next hop could not be reached: ${(error as Error).message}`;
   return { results: forAll(job, { result: 'deferred', reply: { code: 451, enhanced: '4.4.1', text } }) };
 }
 
+const resultOf = ({ result, reply, remote, phase }: Outcome) => ({ result, reply, remote, phase });
+
 /** @returns what a recipient's outcome means here: who is to report a success (RFC 3461 §5.2.2) beside the outcome itself. */
-function toResult(i: number, { result, reply, remote }: Outcome, client: SmtpClient): Result {
-  if (result !== 'delivered') return { i, result, reply, remote };
+function toResult(i: number, { result, reply, remote, phase }: Outcome, client: SmtpClient): Result {
+  if (result !== 'delivered') return { i, result, reply, remote, phase };
   return {
     i,
     result,

@@ -5,8 +5,9 @@ import { type EmailDeps, Emails } from './emails.js';
 import { type GuardDeps, guard } from './guard.js';
 import { openApiDocument } from './openapi.js';
 import { Problem } from './problem.js';
+import { type SuppressionDeps, Suppressions } from './suppressions.js';
 
-export interface HttpDeps extends EmailDeps, GuardDeps {
+export interface HttpDeps extends EmailDeps, GuardDeps, SuppressionDeps {
   readonly version: string;
 }
 
@@ -17,6 +18,10 @@ const ROUTES = [
   '/v1/emails/:id',
   '/v1/emails/:id/events',
   '/v1/emails/:id/cancel',
+  '/v1/suppressions',
+  '/v1/suppressions/import',
+  '/v1/suppressions/export',
+  '/v1/suppressions/:address',
 ];
 
 /** The HTTP API as an Express application. */
@@ -43,6 +48,7 @@ export function createHttpApp(deps: HttpDeps): Express {
   app.get('/v1/emails/:id', read, emails.get);
   app.get('/v1/emails/:id/events', read, emails.events);
   app.post('/v1/emails/:id/cancel', send, emails.cancel);
+  addSuppressions(app, deps, [mustBe('application/json'), express.json(plain)]);
   app.all(ROUTES, (request) => {
     throw new Problem(405, 'method_not_allowed', `${request.method} is not possible here`);
   });
@@ -52,6 +58,18 @@ export function createHttpApp(deps: HttpDeps): Express {
   });
   app.use(answerErrors(deps));
   return app;
+}
+
+function addSuppressions(app: Express, deps: HttpDeps, json: RequestHandler[]): void {
+  const suppressions = new Suppressions(deps);
+  const read = guard('read', deps);
+  const admin = guard('admin', deps);
+  app.get('/v1/suppressions', read, suppressions.list);
+  app.post('/v1/suppressions', admin, json, suppressions.add);
+  app.post('/v1/suppressions/import', admin, mustBe('text/csv'), suppressions.import);
+  app.get('/v1/suppressions/export', read, suppressions.export);
+  app.get('/v1/suppressions/:address', read, suppressions.get);
+  app.delete('/v1/suppressions/:address', admin, suppressions.remove);
 }
 
 function mustBe(...types: string[]): RequestHandler {

@@ -3,10 +3,10 @@ import { isUncertain } from '@waypost/redis';
 import { parseTraceparent } from '@waypost/runtime';
 import type { IdempotencyStore, MessageStore } from '@waypost/store';
 import type { Request, Response } from 'express';
-import type { z } from 'zod';
 import { foreignAuthor } from '../author.js';
 import type { Credential } from '../ports.js';
 import { asList, isBase64, mailboxes, readEmail, readTime, toEnvelope } from './message.js';
+import { parse } from './parse.js';
 import { type FieldError, invalid, Problem } from './problem.js';
 import { batch, type EmailInput, email, rawEmail } from './schemas.js';
 import { hashOf, newIds, prepareRaw, type Submission, type SubmitDeps, submit } from './submit.js';
@@ -224,14 +224,6 @@ function mayUse(credential: Credential, sender: string): void {
 }
 
 const mayNot = (sender: string) => new Problem(403, 'invalid_from_address', `This API key may not send as ${sender}`);
-
-/** @throws Problem 422 with every field that is wrong; unknown fields are. */
-function parse<T extends z.ZodType>(schema: T, body: unknown): z.output<T> {
-  const parsed = schema.safeParse(body);
-  if (parsed.success) return parsed.data;
-  const errors = parsed.error.issues.map((issue) => ({ path: issue.path.join('.'), message: issue.message }));
-  throw invalid(errors.map(({ path, message }) => (path ? `${path}: ${message}` : message)).join('; '), errors);
-}
 
 /** Names the item of a batch that is wrong. */
 function at<T>(index: number, work: () => T): T {

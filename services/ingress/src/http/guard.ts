@@ -22,7 +22,7 @@ export interface Locals extends Record<string, unknown> {
 }
 
 /** Lets in who has a key with this scope and is within its rate. */
-export function guard(scope: 'send' | 'read', deps: GuardDeps): RequestHandler {
+export function guard(scope: 'send' | 'read' | 'admin', deps: GuardDeps): RequestHandler {
   return async (request: Request, response: Response, next: NextFunction) => {
     const secret = /^Bearer\s+(\S+)$/i.exec(request.get('authorization') ?? '')?.[1];
     if (!secret) {

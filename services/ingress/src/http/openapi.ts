@@ -8,8 +8,13 @@ import {
   email,
   emailView,
   eventsView,
+  imported,
+  newSuppression,
   problem,
   rawEmail,
+  suppressionList,
+  suppressionQuery,
+  suppressionView,
 } from './schemas.js';
 
 const json = (schema: z.ZodType, description: string) => ({ description, content: { 'application/json': { schema } } });
@@ -20,6 +25,7 @@ const errors: ZodOpenApiResponsesObject = Object.fromEntries(
   ]),
 );
 const idempotent = z.object({ 'Idempotency-Key': z.string().max(256).optional() });
+const byAddress = { path: z.object({ address: z.string() }) };
 const byId = { path: z.object({ id: z.uuid() }) };
 
 /** @returns the OpenAPI 3.1 document, from the schemas that validate. */
@@ -90,6 +96,46 @@ export function openApiDocument(version: string): object {
           summary: 'Cancel a message that is not on its way',
           requestParams: byId,
           responses: { '200': json(canceled, 'Canceled'), ...errors },
+        },
+      },
+      '/suppressions': {
+        get: {
+          summary: 'Addresses that are never attempted',
+          requestParams: { query: suppressionQuery },
+          responses: { '200': json(suppressionList, 'A page, in no order'), ...errors },
+        },
+        post: {
+          summary: 'Put an address or a domain on the list',
+          requestBody: { required: true, content: { 'application/json': { schema: newSuppression } } },
+          responses: { '201': json(suppressionView, 'On the list'), ...errors },
+        },
+      },
+      '/suppressions/{address}': {
+        get: {
+          summary: 'Why an address is on the list',
+          requestParams: byAddress,
+          responses: { '200': json(suppressionView, 'The entry'), ...errors },
+        },
+        delete: {
+          summary: 'Take an address off the list',
+          requestParams: byAddress,
+          responses: { '204': { description: 'Taken off' }, ...errors },
+        },
+      },
+      '/suppressions/import': {
+        post: {
+          summary: 'Put the addresses of a CSV file on the list',
+          requestBody: { required: true, content: { 'text/csv': { schema: { type: 'string' } } } },
+          responses: { '200': json(imported, 'What was taken, and what was not'), ...errors },
+        },
+      },
+      '/suppressions/export': {
+        get: {
+          summary: 'The list as CSV',
+          responses: {
+            '200': { description: 'CSV', content: { 'text/csv': { schema: { type: 'string' } } } },
+            ...errors,
+          },
         },
       },
     },

@@ -64,6 +64,50 @@ export const batchAccepted = z
   .object({ data: z.array(accepted), errors: z.array(z.object({ index: z.int(), message: z.string() })).optional() })
   .meta({ id: 'BatchAccepted' });
 
+/** `POST /v1/suppressions`. */
+export const newSuppression = z
+  .strictObject({
+    address: z
+      .string()
+      .min(2)
+      .max(255)
+      .meta({ examples: ['user@example.com', '@example.com'] }),
+    reason: z.string().max(200).optional(),
+    expires_at: z.iso.datetime({ offset: true }).optional(),
+  })
+  .meta({ id: 'NewSuppression' });
+export const suppressionQuery = z.strictObject({
+  cursor: z
+    .string()
+    .regex(/^\d{1,20}$/, 'must be the next_cursor of the page before')
+    .optional(),
+  limit: z.coerce.number().int().min(1).max(1000).optional(),
+  cause: z.string().max(40).optional(),
+});
+export const suppressionView = z
+  .object({
+    object: z.literal('suppression'),
+    address: z.string(),
+    cause: z.string(),
+    reason: z.string().nullable(),
+    email_id: z.string().nullable(),
+    tenant: z.string().nullable(),
+    created_at: z.string(),
+    expires_at: z.string().nullable(),
+  })
+  .meta({ id: 'Suppression' });
+export const suppressionList = z
+  .object({ object: z.literal('list'), data: z.array(suppressionView), next_cursor: z.string().nullable() })
+  .meta({ id: 'SuppressionList' });
+export const imported = z
+  .object({
+    object: z.literal('import'),
+    imported: z.int(),
+    skipped: z.int(),
+    problems: z.array(z.object({ line: z.int(), message: z.string() })),
+  })
+  .meta({ id: 'Imported' });
+
 const replyShape = z.object({ code: z.int(), enhanced: z.string().optional(), text: z.string() });
 export const emailView = z
   .object({
@@ -87,6 +131,7 @@ export const emailView = z
         state: z.string(),
         attempts: z.int(),
         last_response: replyShape.nullable(),
+        cause: z.string().nullable(),
         remote: z.string().nullable(),
         next_attempt_at: z.string().nullable(),
       }),
@@ -102,6 +147,7 @@ export const eventsView = z
         created_at: z.string(),
         recipients: z.array(z.string()),
         response: replyShape.nullable(),
+        cause: z.string().nullable(),
         remote: z.string().nullable(),
         attempt: z.int().nullable(),
         detail: z.string().nullable(),

@@ -49,6 +49,7 @@ export function emailOf({ meta, recipients }: MessageRecord): Record<string, unk
         state: status?.state ?? 'accepted',
         attempts: status?.attempts ?? 0,
         last_response: status?.reply ?? null,
+        cause: status?.cause ?? null,
         remote: status?.remote ?? null,
         next_attempt_at: iso(status?.nextAttemptAt),
       };
@@ -64,6 +65,7 @@ export function eventsOf({ meta, events }: MessageRecord): Record<string, unknow
     created_at: iso(event.at),
     recipients: event.rcpts ? event.rcpts.map((at) => addresses[at] ?? '') : addresses,
     response: event.reply ?? null,
+    cause: event.cause ?? null,
     remote: event.remote ?? null,
     attempt: event.attempt ?? null,
     detail: event.detail ?? event.lane ?? null,

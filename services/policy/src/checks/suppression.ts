@@ -1,3 +1,4 @@
+import type { Suppression } from '@waypost/store';
 import { type Check, PASS } from '../check.js';
 
 /** Takes out recipients that must not be attempted. */
@@ -7,11 +8,12 @@ export const suppressionCheck: Check = {
     const found = await suppressed(open.map((entry) => entry.recipient.address));
     if (found.size === 0) return PASS;
     const hit = open.filter((entry) => found.has(entry.recipient.address));
-    const reason = found.get(hit[0]?.recipient.address ?? '')?.reason ?? 'suppressed';
+    const { address, cause, at } = found.get(hit[0]?.recipient.address ?? '') as Suppression;
+    const since = new Date(at).toISOString();
     return {
       kind: 'reject',
       state: 'suppressed',
-      reply: { code: 550, enhanced: '5.7.1', text: `Recipient is suppressed: ${reason}` },
+      reply: { code: 550, enhanced: '5.7.1', text: `${address} is suppressed since ${since}: ${cause}` },
       rcpts: hit.map((entry) => entry.i),
     };
   },

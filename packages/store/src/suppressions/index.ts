@@ -1,0 +1,3 @@
+export * from './automatic.js';
+export * from './csv.js';
+export * from './store.js';
