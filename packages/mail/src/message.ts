@@ -106,7 +106,9 @@ export type EventType =
   | 'OutcomeUnknown'
   | 'DelayNotice'
   | 'PolicyDefer'
-  | 'Reroute';
+  | 'Reroute'
+  /** An operator gave it up. */
+  | 'AdminBounce';
 
 /** One transition of one message; appears in the event stream at least once. */
 export interface MessageEvent {

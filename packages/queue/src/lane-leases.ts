@@ -4,6 +4,7 @@ import { LEASE_FREED } from './names.js';
 import { Permits } from './permits.js';
 import { execUntilDone } from './persist.js';
 import type { LaneHandler } from './port.js';
+import { suspendedScopes } from './scripts/hold.js';
 import { acquireLease, releaseLease, renewLeases } from './scripts/lease.js';
 
 export interface LaneLeasesOptions {
@@ -11,6 +12,8 @@ export interface LaneLeasesOptions {
   readonly replica: string;
   readonly handler: LaneHandler;
   readonly signal: AbortSignal;
+  /** Some leases no longer stand. */
+  readonly onRecall?: () => void;
 }
 
 /** A lease outlives its holder by this at most, ms. */
@@ -43,6 +46,8 @@ export class LaneLeases {
   readonly #held = new Map<string, Lease>();
   /** Those on their way back: renewing one would bring it to life again with nobody to release it. */
   readonly #leaving = new Set<string>();
+  /** Those whose terms are no longer in force: their sessions end after the message they are at. */
+  readonly #over = new Set<string>();
   #renewal: NodeJS.Timeout | undefined;
 
   constructor(
@@ -57,6 +62,18 @@ export class LaneLeases {
   /** Sessions worth having over all replicas. */
   get limit(): number {
     return this.options.handler.limit(this.lane);
+  }
+
+  /** Whether the terms on which a lease was given are still in force. */
+  stands({ name }: Lease): boolean {
+    return !this.#over.has(name);
+  }
+
+  /** A scope was suspended, slowed or freed: leases under it end, and are asked for anew. @returns whether there are some. */
+  recall(scope: string): boolean {
+    const under = [...this.#held.values()].filter(({ offer }) => offer.scopes.includes(scope));
+    for (const { name } of under) this.#over.add(name);
+    return under.length > 0;
   }
 
   /** Asks for `count` leases in one round trip. */
@@ -80,7 +97,7 @@ export class LaneLeases {
       granted.push(lease);
     });
     if (granted.length > 0 && !this.#renewal) {
-      this.#renewal = setInterval(() => void this.#renew(), LEASE_DURATION / 3);
+      this.#renewal = setInterval(() => void this.#renew().catch(() => undefined), LEASE_DURATION / 3);
       this.#renewal.unref();
     }
     return { granted, ...(refusal ? { refusal } : {}) };
@@ -132,6 +149,7 @@ export class LaneLeases {
     const replies = await execUntilDone(redis.group, [release, ...also], { signal }).catch(() => []);
     this.#held.delete(lease.name);
     this.#leaving.delete(lease.name);
+    this.#over.delete(lease.name);
     if (this.#held.size === 0) {
       clearInterval(this.#renewal);
       this.#renewal = undefined;
@@ -139,17 +157,26 @@ export class LaneLeases {
     return replies.slice(1);
   }
 
+  /** Prolongs the leases, and looks whether their terms still stand: a message that said otherwise may have been missed. */
   async #renew(): Promise<void> {
-    const pairs = [...this.#held.values()]
-      .filter(({ name }) => !this.#leaving.has(name))
-      .flatMap(({ name, offer }) =>
-        offer.limits.filter(({ connections }) => connections !== undefined).flatMap(({ key }) => [key, name]),
-      );
-    if (pairs.length === 0) return;
-    const args = [LEASE_DURATION, ...pairs];
-    await this.options.redis.group.exec([{ name: renewLeases.name, script: renewLeases, args }]).catch(() => undefined);
+    const held = [...this.#held.values()].filter(({ name }) => !this.#leaving.has(name));
+    if (held.length === 0) return;
+    const current = new Set(this.options.handler.offers(this.lane).map(termsOf));
+    for (const { name, offer } of held) if (!current.has(termsOf(offer))) this.#over.add(name);
+    const pairs = held.flatMap(({ name, offer }) =>
+      offer.limits.filter(({ connections }) => connections !== undefined).flatMap(({ key }) => [key, name]),
+    );
+    const scopes = [...new Set(held.flatMap(({ offer }) => offer.scopes))];
+    const [, suspended] = (await this.options.redis.group.exec([
+      { name: renewLeases.name, script: renewLeases, args: [LEASE_DURATION, ...pairs] },
+      { name: suspendedScopes.name, script: suspendedScopes, args: scopes },
+    ])) as [number, string[]];
+    for (const scope of suspended) this.recall(scope);
+    if (this.#over.size > 0) this.options.onRecall?.();
   }
 }
+
+const termsOf = ({ limits, scopes }: Offer) => JSON.stringify([limits, scopes]);
 
 /** A limit by hour or day counts; shorter ones are spaced. */
 const isQuota = ({ period }: { readonly period: number }) => period > 60_000;

@@ -52,7 +52,7 @@ export class LaneRunner {
   readonly #queue: BullQueue;
   readonly #leases: LaneLeases;
   /** Sessions waiting for work with their lease and connection kept; the last one in is the first one out. */
-  readonly #idle: ((work: boolean) => void)[] = [];
+  readonly #idle: { readonly lease: Lease; resume(work: boolean): void }[] = [];
   readonly #hurry = new AbortController();
   /** Set while no further session is to be asked for. */
   #parked: NodeJS.Timeout | undefined;
@@ -69,7 +69,7 @@ export class LaneRunner {
     private readonly options: LaneRunnerOptions,
   ) {
     this.#queue = laneQueue(lane);
-    this.#leases = new LaneLeases(lane, options);
+    this.#leases = new LaneLeases(lane, { ...options, onRecall: () => this.#dismissIdle() });
   }
 
   get sessions(): number {
@@ -86,7 +86,7 @@ export class LaneRunner {
     this.#wakes += 1;
     let left = count;
     while (left > 0 && this.#idle.length > 0) {
-      this.#idle.pop()?.(true);
+      this.#idle.pop()?.resume(true);
       left -= 1;
     }
     const { limit, size } = this.#leases;
@@ -112,10 +112,23 @@ export class LaneRunner {
     this.wake(1);
   }
 
+  /** The terms of a scope have changed: sessions under it end after the message they are at, and ask anew. */
+  recall(scope: string): void {
+    if (this.#leases.recall(scope)) this.#dismissIdle();
+  }
+
+  #dismissIdle(): void {
+    const over = this.#idle.filter(({ lease }) => !this.#leases.stands(lease));
+    for (const idle of over) {
+      this.#idle.splice(this.#idle.indexOf(idle), 1);
+      idle.resume(false);
+    }
+  }
+
   /** Resolves when no session is left. */
   drain(): Promise<void> {
     clearTimeout(this.#parked);
-    for (const resume of this.#idle.splice(0)) resume(false);
+    for (const { resume } of this.#idle.splice(0)) resume(false);
     this.#hurry.abort();
     if (this.#leases.size === 0 && !this.#starting) return Promise.resolve();
     return new Promise((resolve) => {
@@ -206,7 +219,7 @@ export class LaneRunner {
       await this.#close(state.session);
       state.session = this.options.handler.open(this.lane, lease);
     }
-    if (!this.options.running()) return false;
+    if (!this.options.running() || !this.#leases.stands(lease)) return false;
     if (state.served >= FAIR_SHARE && this.options.slots.contended) {
       // Others wait for a slot: this lane stands in line behind them.
       this.options.slots.stand(this.lane, () => this.wake(1));
@@ -218,7 +231,7 @@ export class LaneRunner {
     }
     // A wake that came while the last answer was on its way may be about a job that it did not see.
     if (seen.wakes !== this.#wakes) return true;
-    return this.#idleForWork(Math.min(taken.nextAt ?? this.#retryAt, this.#retryAt));
+    return this.#idleForWork(lease, Math.min(taken.nextAt ?? this.#retryAt, this.#retryAt));
   }
 
   /** The rate allows more than the sessions there are make use of. */
@@ -229,7 +242,7 @@ export class LaneRunner {
 
   /** Whether the next job may be taken together with the end of this one. */
   #mayGoOn(lease: Lease, { session, served }: Working): boolean {
-    if (!session.alive || !this.options.running()) return false;
+    if (!session.alive || !this.options.running() || !this.#leases.stands(lease)) return false;
     if (served >= FAIR_SHARE && this.options.slots.contended) return false;
     return !lease.permits || lease.permits.wait() === 0;
   }
@@ -237,6 +250,7 @@ export class LaneRunner {
   /** Waits until the next message may go. @returns false when it may not for long, and the session is to end. */
   async #permitted(lease: Lease): Promise<boolean> {
     const { permits } = lease;
+    if (!this.#leases.stands(lease)) return false;
     if (!permits) return true;
     if (permits.wait() === undefined) {
       const refusal = await this.#leases.permit(lease);
@@ -271,22 +285,25 @@ export class LaneRunner {
    * @param nextAt when a delayed job is due as far as is known, else infinity.
    * @returns whether there is work; false once it was idle for long enough.
    */
-  #idleForWork(nextAt: number): Promise<boolean> {
+  #idleForWork(lease: Lease, nextAt: number): Promise<boolean> {
     const { idle } = this.options;
     const due = Math.max(0, nextAt - Date.now());
     return new Promise((resolve) => {
-      const resume = (work: boolean) => {
-        clearTimeout(timer);
-        resolve(work);
+      const waiting = {
+        lease,
+        resume: (work: boolean) => {
+          clearTimeout(timer);
+          resolve(work);
+        },
       };
       const timer = setTimeout(
         () => {
-          this.#idle.splice(this.#idle.indexOf(resume), 1);
+          this.#idle.splice(this.#idle.indexOf(waiting), 1);
           resolve(due <= idle);
         },
         Math.min(idle, due),
       );
-      this.#idle.push(resume);
+      this.#idle.push(waiting);
     });
   }
 

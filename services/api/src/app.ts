@@ -1,17 +1,18 @@
 import type { PolicyQueue } from '@waypost/queue';
 import type { RedisHandle } from '@waypost/redis';
 import type { Runtime } from '@waypost/runtime';
-import { type KeyStore, type MessageStore, SinkStore } from '@waypost/store';
+import { type KeyStore, SinkStore } from '@waypost/store';
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
 import { simpleParser } from 'mailparser';
 import { escapeHtml, PAGE_POLICY, page, table } from './page.js';
-import { queueDepths } from './queues.js';
+import type { ActionDeps } from './queue/actions.js';
+import { queueDepths } from './queue/depths.js';
+import { addQueueRoutes, InputError } from './queue/routes.js';
 
-export interface ApiAppDeps {
+export interface ApiAppDeps extends Omit<ActionDeps, 'executor'> {
   readonly runtime: Runtime;
   readonly redis: RedisHandle;
   readonly queue: PolicyQueue;
-  readonly store: MessageStore;
   readonly keys: KeyStore;
   /** Whether requests from this machine need no key. */
   readonly openOnLoopback: boolean;
@@ -72,6 +73,7 @@ export function createApiApp(deps: ApiAppDeps): Express {
     if (!record) return void response.status(404).json({ detail: 'There is no message of that id' });
     response.json(record);
   });
+  addQueueRoutes(app, { ...deps, executor: group });
   app.use(answerErrors(deps.runtime));
   return app;
 }
@@ -107,15 +109,21 @@ function fromHereOrAdmin({ keys, openOnLoopback }: ApiAppDeps): RequestHandler {
     const key = secret
       ? await keys.authenticate({ password: secret, ...(remoteAddress ? { remoteAddress } : {}) })
       : undefined;
-    if (key?.scopes.includes('admin')) return next();
+    if (key?.scopes.includes('admin')) {
+      response.locals.by = key.id;
+      return next();
+    }
     response.status(401).set('WWW-Authenticate', 'Bearer').json({ detail: 'Send an API key with the scope "admin"' });
   };
 }
 
 function answerErrors(runtime: Runtime): ErrorRequestHandler {
   return (error: Error, _request, response, _next) => {
-    runtime.log.warn({ error: error.message }, 'an admin request failed');
     if (response.headersSent) return void response.destroy();
+    const { status, message } = error as Error & { status?: number };
+    const known = error instanceof InputError ? 422 : status && status < 500 ? status : undefined;
+    if (known) return void response.status(known).json({ detail: message });
+    runtime.log.warn({ error: error.message }, 'an admin request failed');
     response.status(503).json({ detail: 'Not available now; try again later' });
   };
 }

@@ -1,12 +1,9 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { Config } from '@waypost/config';
 import type { Service } from '@waypost/runtime';
 import { type ApiAppDeps, createApiApp } from './app.js';
 
-export interface ApiDeps extends Omit<ApiAppDeps, 'openOnLoopback'> {
-  readonly config: () => Config;
-}
+export type ApiDeps = Omit<ApiAppDeps, 'openOnLoopback'>;
 
 /** The admin API's server. */
 export function createApi(deps: ApiDeps): Service & { readonly port: number } {

@@ -4,6 +4,7 @@ import { KeyStore, MessageStore } from '@waypost/store';
 import { Command } from 'commander';
 import { type Composition, SERVICES, type ServiceName } from './compose.js';
 import { EmbeddedRedisError } from './embedded-redis.js';
+import { addQueue } from './queue-cli.js';
 import { run } from './run.js';
 import { addSuppressions } from './suppressions-cli.js';
 import { firstKey, upDefaults, upMessage } from './up.js';
@@ -46,6 +47,7 @@ export async function runCli(argv: readonly string[]): Promise<number> {
   config.command('schema').action(() => print(JSON.stringify(configJsonSchema(), null, 2)));
   addKeys(program, env);
   addMessage(program, env);
+  addQueue(program);
   addSuppressions(program, (options, work) => withRedis(options, env, work));
   try {
     await program.parseAsync(argv as string[], { from: 'user' });
@@ -62,6 +64,7 @@ function isPlain(error: unknown): boolean {
   const { name, code } = error as NodeJS.ErrnoException;
   return (
     name === 'RedisSetupError' ||
+    name === 'ApiError' ||
     ['EADDRINUSE', 'EACCES', 'ECONNREFUSED'].includes(code ?? '') ||
     /Redis cannot be reached/.test(String(error))
   );

@@ -1,0 +1,94 @@
+import type { Config } from '@waypost/config';
+import { isTerminal, type LaneJob, type MessageEvent, type RecipientStatus, wantsDsn } from '@waypost/mail';
+import { laneQueue, wakeLane } from '@waypost/queue';
+import type { Executor } from '@waypost/redis';
+import type { Spool } from '@waypost/spool';
+import { beginningOf, type Committer, type MessageStore, makeNotice } from '@waypost/store';
+import type { QueuedJob } from './jobs.js';
+import { withdraw } from './withdraw.js';
+
+export interface ActionDeps {
+  readonly executor: Executor;
+  readonly store: MessageStore;
+  readonly spool: Spool;
+  readonly committer: Committer;
+  readonly config: () => Config;
+}
+
+export type Action = 'retry' | 'cancel' | 'bounce';
+
+/**
+ * Does something to a job in a lane. A job that is being sent is left alone, so that nothing is sent twice and no outcome is
+ * lost; one that ends between the steps is found by the reconciler.
+ * @returns whether anything was changed.
+ */
+export async function act(action: Action, queued: QueuedJob, reason: string, deps: ActionDeps): Promise<boolean> {
+  if (queued.status === 'active') return false;
+  return action === 'retry' ? retryNow(queued, deps) : end(action, queued, reason, deps);
+}
+
+/** What is put off until later is due at once. */
+async function retryNow({ lane, jobId, status }: QueuedJob, { executor }: ActionDeps): Promise<boolean> {
+  if (status !== 'deferred') return false;
+  const [reply] = await executor.exec([laneQueue(lane).promoteNow(jobId), ...wakeLane(lane, Date.now(), 1)]);
+  return Number(reply) >= 0;
+}
+
+async function end(
+  action: Exclude<Action, 'retry'>,
+  { lane, jobId, job }: QueuedJob,
+  reason: string,
+  deps: ActionDeps,
+): Promise<boolean> {
+  const { executor, store, spool } = deps;
+  const record = await store.read(job.id);
+  const [out] = await executor.exec([withdraw(lane, jobId)]);
+  if (out !== 1) return false;
+  const now = Date.now();
+  const open = job.rcpts.filter(({ i }) => !isTerminal(record?.recipients[i]?.state ?? 'queued'));
+  const reply = { code: 550, enhanced: '5.7.1', text: reason || 'Bounced by the operator' };
+  const status: RecipientStatus =
+    action === 'cancel' ? { state: 'canceled', at: now, lane } : { state: 'bounced', at: now, lane, reply };
+  const event: MessageEvent = {
+    type: action === 'cancel' ? 'Cancellation' : 'AdminBounce',
+    id: job.id,
+    at: now,
+    rcpts: open.map(({ i }) => i),
+    lane,
+    ...(action === 'bounce' ? { reply } : {}),
+    ...(reason ? { detail: reason } : {}),
+  };
+  const transition = store.transition({
+    id: job.id,
+    outcomes: open.map(({ i }) => ({ i, status })),
+    events: [event],
+    jobs: [{ first: job.rcpts[0]?.i ?? 0, lane: '' }],
+  });
+  const notices = action === 'bounce' ? await notice(job, open, reply, deps) : [];
+  const [left] = await executor.exec([...transition, ...notices, ...wakeLane(lane, now, 1)]);
+  if (typeof left === 'number' && left <= 0) await spool.remove(job.id, job.ref).catch(() => undefined);
+  return true;
+}
+
+/** The sender hears of a bounce as of any other. */
+async function notice(
+  job: LaneJob,
+  open: LaneJob['rcpts'],
+  reply: NonNullable<RecipientStatus['reply']>,
+  deps: ActionDeps,
+) {
+  const told = open.filter(({ notify }) => wantsDsn('failed', job.sender, notify));
+  if (told.length === 0 || job.inbound) return [];
+  const original = await deps.spool
+    .read(job.id, job.ref)
+    .then(beginningOf)
+    .catch(() => Buffer.alloc(0));
+  const about = told.map(({ to, orcpt }) => ({
+    address: to,
+    action: 'failed' as const,
+    reply,
+    ...(orcpt ? { orcpt } : {}),
+  }));
+  const made = await makeNotice(deps.spool, deps.config().server.hostname, job, about, original);
+  return deps.committer.commands([made], { once: true });
+}
