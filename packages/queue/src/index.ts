@@ -3,6 +3,7 @@ export * from './holds.js';
 export { type Answer, ask, parseAnswer } from './lane-leases.js';
 export * from './lane-queue.js';
 export * from './lane-scheduler.js';
+export * from './mail-holds.js';
 export * from './names.js';
 export * from './persist.js';
 export * from './policy-consumer.js';

@@ -29,6 +29,8 @@ export const QUOTA = 'wp:quota:';
 export const HOLD = 'wp:hold:';
 /** Sorted set: suspended scope → until when. */
 export const HOLDS = 'wp:holds';
+/** Hash: mail of a kind that is not to go for now, JSON. */
+export const MAIL_HOLDS = 'wp:mail-holds';
 /** Hash: scope → what it is slowed to, JSON. */
 export const SLOWED = 'wp:slowed';
 /** How often a rule met a scope lately. */

@@ -1,4 +1,5 @@
 export * from './lane-name.js';
+export * from './mail-match.js';
 export * from './offer.js';
 export * from './plan.js';
 export * from './providers.js';

@@ -26,6 +26,9 @@ export interface LanesDeps extends AttemptDeps {
   readonly random?: () => number;
 }
 
+/** Mail that is held back is looked at again after this, ms, in case nobody has called it back. */
+const LOOK_AGAIN = 3_600_000;
+
 /** Opens sessions for lanes, and says on what terms and how many of them there may be. */
 export class Lanes implements LaneHandler {
   constructor(private readonly deps: LanesDeps) {}
@@ -64,6 +67,8 @@ class Session implements LaneSession {
   }
 
   async attempt(job: LaneJob, context: AttemptContext): Promise<Settlement> {
+    const held = this.#heldBack(job);
+    if (held) return held;
     const elsewhere = await movedHome({ job, attempt: context.attempt }, this.lane, this.deps);
     if (elsewhere) return elsewhere;
     this.#target ??= this.#createTarget(job);
@@ -74,6 +79,15 @@ class Session implements LaneSession {
     const { probe } = this.grant;
     if (probe && outcome.results.some(({ result }) => result === 'delivered')) also.push(lift(probe, true));
     return also.length > 0 ? { ...settlement, also: [...(settlement.also ?? []), ...also] } : settlement;
+  }
+
+  /** Mail that an operator holds back is put off; once too old it goes on, and ends as expired. */
+  #heldBack(job: LaneJob): Settlement | undefined {
+    const hold = this.deps.shape.holdOf(job);
+    const now = Date.now();
+    const expiry = job.receivedAt + this.terms().maxAge;
+    if (!hold || expiry <= now) return undefined;
+    return { outcomes: [], events: [], retryAt: Math.min(hold.till, expiry, now + LOOK_AGAIN) };
   }
 
   async close(): Promise<void> {

@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 
 const print = (text: string): void => {
   process.stdout.write(`${text}\n`);
@@ -6,11 +6,12 @@ const print = (text: string): void => {
 
 interface ApiOptions {
   readonly api: string;
+  readonly apiKey?: string;
 }
 
 /** Asks the admin API. @throws Error that says what it answered. */
 async function ask(options: ApiOptions, path: string, body?: unknown): Promise<Record<string, unknown>> {
-  const key = process.env.WAYPOST_API_KEY;
+  const key = options.apiKey;
   const response = await fetch(new URL(path, options.api), {
     method: body === undefined ? 'GET' : 'POST',
     headers: {
@@ -35,14 +36,18 @@ const failed = (message: string) => Object.assign(new Error(message), { name: 'A
 const MATCH = ['site', 'domain', 'tenant', 'sender', 'tag', 'status', 'older-than'] as const;
 
 function withMatch(command: Command): Command {
+  return withMailMatch(command)
+    .option('--status <status>', 'waiting, deferred or active')
+    .option('--older-than <seconds>');
+}
+
+function withMailMatch(command: Command): Command {
   return command
     .option('--site <lane>', 'the site as lanes name it, such as mx:mx.example.net')
     .option('--domain <domain>', 'of a recipient: example.com or *.example.com')
     .option('--tenant <tenant>')
     .option('--sender <address>', 'the envelope sender, or @example.com')
-    .option('--tag <tag>', 'name or name=value')
-    .option('--status <status>', 'waiting, deferred or active')
-    .option('--older-than <seconds>');
+    .option('--tag <tag>', 'name or name=value');
 }
 
 function matchOf(options: Record<string, unknown>): Record<string, unknown> {
@@ -58,13 +63,25 @@ const query = (match: Record<string, unknown>) =>
     Object.entries(match).map(([name, value]) => [name, String(value)] as [string, string]),
   ).toString();
 
+interface TraceLine {
+  readonly at: string;
+  readonly type: string;
+  readonly recipients: readonly string[];
+  readonly lane?: string;
+  readonly text?: string;
+}
+
 /** `waypost queue …`: what waits and why, and what may be done about it, over the admin API. */
 export function addQueue(program: Command): void {
   const queue = program
     .command('queue')
     .description('what waits, why, and what to do about it; WAYPOST_API_KEY has the key');
   const command = (name: string, description: string) =>
-    queue.command(name).description(description).option('--api <url>', 'the admin API', 'http://127.0.0.1:8081');
+    queue
+      .command(name)
+      .description(description)
+      .option('--api <url>', 'the admin API', 'http://127.0.0.1:8081')
+      .addOption(new Option('--api-key <key>', 'of scope admin; best given in the environment').env('WAYPOST_API_KEY'));
   const show = async (answer: Promise<unknown>) => print(JSON.stringify(await answer, null, 2));
   withMatch(command('list', 'messages in the lanes')).action((options) =>
     show(ask(options, `/admin/v1/queue?${query(matchOf(options))}`)),
@@ -86,29 +103,47 @@ export function addQueue(program: Command): void {
       if (list.length === 0) print(`Nothing of it waits: it is ${String(stage)}.`);
       for (const { recipients, text } of list) print(`${recipients.join(', ')}: ${text}`);
     });
+  command('trace', 'what happened to a message, in the order of time')
+    .argument('<id>')
+    .action(async (id: string, options) => {
+      const { events } = await ask(options, `/admin/v1/messages/${encodeURIComponent(id)}/trace`);
+      for (const { at, type, recipients, lane, text } of events as TraceLine[]) {
+        print([at, type, recipients.join(','), lane, text].filter(Boolean).join('\t'));
+      }
+    });
   for (const [name, description] of [
     ['retry', 'try deferred messages now'],
     ['cancel', 'end messages without telling their senders'],
     ['bounce', 'end messages, and tell their senders'],
+    ['reroute', 'give messages another next hop or egress pool'],
   ] as const) {
-    withMatch(command(name, description).argument('[ids...]', 'messages, instead of a match'))
+    const one = withMatch(command(name, description).argument('[ids...]', 'messages, instead of a match'));
+    if (name === 'reroute') one.option('--to <target>', "as a route's: smtp://host:port, mx …").option('--pool <pool>');
+    one
       .option('--reason <text>', 'what senders and the audit are told', '')
       .option('--dry-run', 'only say how many')
       .action((ids: string[], options) => {
         const what = ids.length > 0 ? { ids } : { match: matchOf(options) };
-        const { reason, dryRun = false } = options;
-        return show(ask(options, '/admin/v1/queue/actions', { action: name, ...what, reason, dry_run: dryRun }));
+        const { reason, dryRun = false, to, pool } = options;
+        const order = { action: name, ...what, reason, to, pool, dry_run: dryRun };
+        return show(ask(options, '/admin/v1/queue/actions', order));
       });
   }
-  command('suspend', 'let nothing go to a site or provider, or from a source')
-    .argument('<scope>', 'site:mx:mx.example.net, provider:google, source:blue')
+  withMailMatch(
+    command('suspend', 'let nothing go to a place, or nothing of a kind').argument(
+      '[scope]',
+      'site:mx:mx.example.net, provider:google, source:blue; or say what mail by options',
+    ),
+  )
     .requiredOption('--reason <text>')
     .option('--for <seconds>', 'until someone resumes it where absent')
-    .action((scope: string, { reason, for: seconds, ...options }) =>
-      show(ask(options, '/admin/v1/queue/suspend', { scope, reason, ...(seconds ? { for: Number(seconds) } : {}) })),
-    );
+    .action((scope: string | undefined, { reason, for: seconds, ...options }) => {
+      const what = scope === undefined ? { match: matchOf(options) } : { scope };
+      const body = { ...what, reason, ...(seconds ? { for: Number(seconds) } : {}) };
+      return show(ask(options, '/admin/v1/queue/suspend', body));
+    });
   command('resume', 'lift a suspension')
-    .argument('<scope>')
+    .argument('<scope>', 'as "suspensions" names it')
     .action((scope: string, options) => show(ask(options, '/admin/v1/queue/resume', { scope })));
   command('suspensions', 'what is suspended or slowed now').action((options) =>
     show(ask(options, '/admin/v1/queue/suspensions')),

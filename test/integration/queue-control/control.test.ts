@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import { run, waitFor } from '@waypost/testkit';
+import { run, SmtpPeer, waitFor } from '@waypost/testkit';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { call } from '../../support/http.js';
 import { arrival, type Relay, startRelay } from '../../support/relay.js';
@@ -74,6 +74,32 @@ describe('why a message waits', () => {
   });
 });
 
+describe('mail of a kind that is suspended', () => {
+  it('waits wherever it goes while other mail passes, says so, and goes when it is resumed', async () => {
+    const match = { sender: '@loud.example' };
+    const { body } = await admin('/queue/suspend', { match, reason: 'too loud' });
+    expect(body).toEqual({ scope: expect.stringMatching(/^mail:[0-9a-f]{8}$/), till: null });
+    const id = await submit(relay, 'from the loud one', { from: 'app@loud.example' });
+    const [one] = await waitFor('it to be put off', async () => {
+      const { waiting } = (await admin(`/messages/${id}/why`)).body;
+      const jobs = (await admin('/queue?sender=@loud.example&status=deferred')).body.data;
+      return waiting[0]?.kind === 'suspended' && jobs.length === 1 ? waiting : undefined;
+    });
+    expect(one).toMatchObject({ limit: body.scope, text: expect.stringContaining('by loopback: too loud') });
+    await states(relay, await submit(relay, 'from a quiet one', { from: 'app@quiet.example' }), 'delivered');
+    expect((await admin('/queue/resume', { scope: body.scope })).body).toMatchObject({ resumed: true, recalled: 1 });
+    await states(relay, id, 'delivered');
+    expect((await admin('/queue/suspensions')).body.data).toEqual([]);
+  });
+
+  it('must be named', async () => {
+    expect((await admin('/queue/suspend', { match: {}, reason: 'x' })).status).toBe(422);
+    expect((await admin('/queue/suspend', { match: { domain: 'a.example' }, scope: site(), reason: 'x' })).status).toBe(
+      422,
+    );
+  });
+});
+
 describe('matches', () => {
   it('list and count what fits, and nothing else', async () => {
     const mine = await deferred('late-one@sub.example.net', 'app@shop.example');
@@ -137,6 +163,24 @@ describe('actions', () => {
     expect(await eventTypes(relay, id)).toContain('AdminBounce');
   });
 
+  it('re-route: it goes to another next hop, and its trace tells the way', async () => {
+    const other = await SmtpPeer.start();
+    const id = await deferred('late-other@example.org');
+    const to = `smtp://127.0.0.1:${other.port}`;
+    expect(await action('reroute', { ids: [id] })).toMatchObject({ status: 422 });
+    expect(await action('reroute', { ids: [id] }, { to: 'gopher://x' })).toMatchObject({ status: 422 });
+    expect(await action('reroute', { ids: [id] }, { pool: 'nowhere' })).toMatchObject({ status: 422 });
+    expect((await action('reroute', { ids: [id] }, { to, reason: 'their host burns' })).body.changed).toBe(1);
+    await states(relay, id, 'delivered');
+    expect(other.messages.map(({ rcpts }) => rcpts)).toEqual([['RCPT TO:<late-other@example.org>']]);
+    const { events } = (await admin(`/messages/${id}/trace`)).body;
+    expect(events.map(({ type }: { type: string }) => type)).toEqual([
+      ...['Reception', 'Queued', 'TransientFailure', 'Reroute', 'Delivery'],
+    ]);
+    expect((await cli('trace', id)).stdout).toContain(`from ${lane()} by the operator: their host burns`);
+    await other.stop();
+  });
+
   it('leave nothing behind in Redis', async () => {
     await waitFor('the lane to go', async () => ((await admin('/queue/count')).body.data as unknown[]).length === 0);
   });
@@ -147,7 +191,7 @@ describe('actions', () => {
     expect(data[0]).toMatchObject({
       action: 'cancel',
       by: 'loopback',
-      target: { domain: 'nowhere.example' },
+      target: { match: { domain: 'nowhere.example' } },
       reason: 'only to be seen',
       changed: 0,
     });

@@ -5,6 +5,7 @@ import type { Executor } from '@waypost/redis';
 import type { Spool } from '@waypost/spool';
 import { beginningOf, type Committer, type MessageStore, makeNotice } from '@waypost/store';
 import type { QueuedJob } from './jobs.js';
+import { type Elsewhere, reroute } from './reroute.js';
 import { withdraw } from './withdraw.js';
 
 export interface ActionDeps {
@@ -15,16 +16,24 @@ export interface ActionDeps {
   readonly config: () => Config;
 }
 
-export type Action = 'retry' | 'cancel' | 'bounce';
+export type Action = 'retry' | 'cancel' | 'bounce' | 'reroute';
+
+/** What is to be done, and where to for `reroute`. */
+export interface Order extends Elsewhere {
+  readonly action: Action;
+  readonly reason: string;
+}
 
 /**
  * Does something to a job in a lane. A job that is being sent is left alone, so that nothing is sent twice and no outcome is
  * lost; one that ends between the steps is found by the reconciler.
  * @returns whether anything was changed.
  */
-export async function act(action: Action, queued: QueuedJob, reason: string, deps: ActionDeps): Promise<boolean> {
+export async function act(order: Order, queued: QueuedJob, deps: ActionDeps): Promise<boolean> {
+  const { action, reason } = order;
   if (queued.status === 'active') return false;
-  return action === 'retry' ? retryNow(queued, deps) : end(action, queued, reason, deps);
+  if (action === 'retry') return retryNow(queued, deps);
+  return action === 'reroute' ? reroute(queued, order, reason, deps) : end(action, queued, reason, deps);
 }
 
 /** What is put off until later is due at once. */
@@ -35,7 +44,7 @@ async function retryNow({ lane, jobId, status }: QueuedJob, { executor }: Action
 }
 
 async function end(
-  action: Exclude<Action, 'retry'>,
+  action: 'cancel' | 'bounce',
   { lane, jobId, job }: QueuedJob,
   reason: string,
   deps: ActionDeps,

@@ -1,7 +1,8 @@
 import type { LaneJob } from '@waypost/mail';
 import { LANES_DUE, laneQueue } from '@waypost/queue';
 import type { Executor } from '@waypost/redis';
-import { fitsJob, fitsLane, type JobStatus, type Match } from './match.js';
+import { fitsLane } from '@waypost/shaping';
+import { fitsJob, type JobStatus, type Match } from './match.js';
 
 /** A job in a lane. */
 export interface QueuedJob {

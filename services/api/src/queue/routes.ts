@@ -1,5 +1,5 @@
+import { type Config, parseTarget } from '@waypost/config';
 import type { MessageRecord } from '@waypost/mail';
-import { FOREVER, lift, listSuspensions, readSlowed, suspend } from '@waypost/queue';
 import { recordKey } from '@waypost/store';
 import express, { type Express, type Request, type Response } from 'express';
 import { z } from 'zod';
@@ -7,6 +7,8 @@ import { type Action, type ActionDeps, act } from './actions.js';
 import { audited, readAudit } from './audit.js';
 import { jobsIn, jobsOf, type Progress, type QueuedJob } from './jobs.js';
 import { type Match, matchSchema } from './match.js';
+import type { Elsewhere } from './reroute.js';
+import { allSuspensions, resumeMail, suspendMail, suspendSchema } from './suspensions.js';
 import { whyWaiting } from './why.js';
 
 /** Jobs that one request looks at, and messages that one changes. */
@@ -23,11 +25,14 @@ const AGES: readonly (readonly [string, number])[] = [
 const listQuery = matchSchema.extend({ limit: z.coerce.number().int().min(1).max(1000).default(100) });
 const actionBody = z
   .strictObject({
-    action: z.enum(['retry', 'cancel', 'bounce']),
+    action: z.enum(['retry', 'cancel', 'bounce', 'reroute']),
     match: matchSchema.optional(),
     /** Message ids, instead of a match. */
     ids: z.array(z.uuid()).min(1).max(1000).optional(),
     reason: z.string().max(200).default(''),
+    /** For `reroute`: the next hop as a route's `to`, or an egress pool, or both. */
+    to: z.string().max(300).optional(),
+    pool: z.string().max(100).optional(),
     /** Only says how many it would be. */
     dry_run: z.boolean().default(false),
   })
@@ -35,19 +40,11 @@ const actionBody = z
   .refine(
     ({ match }) => match === undefined || Object.keys(match).length > 0,
     'a match must name something, so that nothing is done to all mail by mistake',
+  )
+  .refine(
+    ({ action, to, pool }) => (action === 'reroute') === (to !== undefined || pool !== undefined),
+    '"reroute" needs "to" or "pool", and the others take neither',
   );
-const suspendBody = z.strictObject({
-  scope: z
-    .string()
-    .max(300)
-    .regex(
-      /^(?:site|provider|source|class):.+/,
-      'write such as site:mx:mx.example.net, provider:google or source:blue',
-    ),
-  reason: z.string().min(1).max(200),
-  /** Seconds; until someone resumes it where absent. */
-  for: z.int().min(1).optional(),
-});
 const resumeBody = z.strictObject({ scope: z.string().min(1).max(300) });
 
 /** An input that cannot be taken. */
@@ -89,13 +86,7 @@ export function addQueueRoutes(app: Express, deps: ActionDeps): void {
     response.json(await count(read(matchSchema, request.query), deps));
   });
   app.get('/admin/v1/queue/suspensions', async (_request, response) => {
-    const slowed = [...(await readSlowed(executor))].map(([scope, one]) => ({ scope, ...one, till: iso(one.till) }));
-    const data = (await listSuspensions(executor)).map(({ since, till, ...one }) => ({
-      ...one,
-      since: iso(since),
-      till: iso(till),
-    }));
-    response.json({ data, slowed });
+    response.json(await allSuspensions(deps));
   });
   app.get('/admin/v1/queue/audit', async (_request, response) => {
     response.json({ data: await readAudit(executor, 200) });
@@ -109,29 +100,52 @@ export function addQueueRoutes(app: Express, deps: ActionDeps): void {
     }));
     response.json({ id: record.meta.id, stage: record.stage, waiting, recipients: ended });
   });
+  app.get('/admin/v1/messages/:id/trace', async (request, response) => {
+    response.json(traceOf(await found(request)));
+  });
   app.post('/admin/v1/queue/actions', json, async (request, response) => {
     response.json(await runAction(request, response, deps));
   });
   app.post('/admin/v1/queue/suspend', json, async (request, response) => {
-    const { scope, reason, for: seconds } = read(suspendBody, request.body);
-    const by = operator(response);
-    const entry = { at: iso(Date.now()), by, action: 'suspend', target: scope, reason, changed: 0 };
-    const [till] = (await executor.exec([
-      suspend(scope, seconds === undefined ? FOREVER : seconds * 1000, reason, by),
-      audited(entry),
-    ])) as [number];
-    response.json({ scope, till: seconds === undefined ? null : iso(till) });
+    response.json(await suspendMail(read(suspendSchema, request.body), operator(response), deps));
   });
   app.post('/admin/v1/queue/resume', json, async (request, response) => {
     const { scope } = read(resumeBody, request.body);
-    const entry = { at: iso(Date.now()), by: operator(response), action: 'resume', target: scope, changed: 0 };
-    const [lifted] = await executor.exec([lift(scope), audited(entry)]);
-    response.json({ scope, resumed: lifted === 1 });
+    response.json(await resumeMail(scope, operator(response), deps, (match) => recall(match, deps)));
   });
 }
 
+/** What happened to a message, in the order of time. */
+function traceOf({ meta, stage, events }: MessageRecord) {
+  const address = (i: number) => meta.envelope.recipients[i]?.address ?? '';
+  const lines = events.map(({ at, type, rcpts, lane, remote, attempt, nextAttemptAt, reply, detail }) => ({
+    at: iso(at),
+    type,
+    recipients: rcpts?.map(address) ?? [],
+    ...{ lane, remote, attempt },
+    next_attempt_at: nextAttemptAt === undefined ? undefined : iso(nextAttemptAt),
+    text: [reply && [reply.code, reply.enhanced, reply.text].filter(Boolean).join(' '), detail]
+      .filter(Boolean)
+      .join('; '),
+  }));
+  return { id: meta.id, stage, traceparent: meta.traceparent ?? null, events: lines };
+}
+
+/** Tries at once what fits and was put off, all of it. */
+async function recall(match: Match, deps: ActionDeps): Promise<number> {
+  const progress = { seen: 0, cut: false };
+  let count = 0;
+  const deferred = jobsIn(deps.executor, { ...match, status: 'deferred' }, progress, Number.POSITIVE_INFINITY);
+  const jobs: QueuedJob[] = [];
+  for await (const job of deferred) jobs.push(job);
+  for (const job of jobs) if (await act({ action: 'retry', reason: '' }, job, deps)) count += 1;
+  return count;
+}
+
 async function runAction(request: Request, response: Response, deps: ActionDeps) {
-  const { action, match, ids, reason, dry_run } = read(actionBody, request.body);
+  const order = read(actionBody, request.body);
+  const { action, match, ids, reason, dry_run } = order;
+  checkElsewhere(order, deps.config());
   const progress: Progress = { seen: 0, cut: false };
   const chosen: QueuedJob[] = [];
   const jobs = ids ? ofMessages(ids, deps) : jobsIn(deps.executor, match as Match, progress, MOST_SEEN);
@@ -145,16 +159,29 @@ async function runAction(request: Request, response: Response, deps: ActionDeps)
   const messages = new Set<string>();
   let busy = 0;
   for (const one of chosen) {
-    if (dry_run || (await act(action, one, reason, deps))) messages.add(one.job.id);
+    if (dry_run || (await act(order, one, deps))) messages.add(one.job.id);
     else busy += 1;
   }
   const canceled = action === 'cancel' && ids && !dry_run ? await cancelEarly(ids, messages, deps) : 0;
   const changed = messages.size + canceled;
   if (!dry_run) {
-    const entry = { at: iso(Date.now()), by: operator(response), action, target: ids ?? match, reason, changed };
+    const { to, pool } = order;
+    const target = { ...(ids ? { ids } : { match }), to, pool };
+    const entry = { at: iso(Date.now()), by: operator(response), action, target, reason, changed };
     await deps.executor.exec([audited(entry)]);
   }
   return { action, dry_run, changed, left_alone: busy, more: progress.cut };
+}
+
+function checkElsewhere({ to, pool }: Elsewhere, config: Config): void {
+  if (pool !== undefined && !config.egress.pools.some(({ name }) => name === pool)) {
+    throw new InputError(`egress.pools has no pool "${pool}"`);
+  }
+  try {
+    if (to !== undefined) parseTarget(to, 'example.com');
+  } catch (error) {
+    throw new InputError(`to: ${(error as Error).message}`);
+  }
 }
 
 /** A message that no lane has yet is canceled in its record. */

@@ -1,6 +1,15 @@
 import type { Config } from '@waypost/config';
 import { isTerminal, type MessageRecord, type RecipientStatus } from '@waypost/mail';
-import { type Answer, ask, laneQueue, listSuspensions, parseAnswer, type Suspension } from '@waypost/queue';
+import {
+  type Answer,
+  ask,
+  holdOf,
+  laneQueue,
+  listSuspensions,
+  parseAnswer,
+  readMailHolds,
+  type Suspension,
+} from '@waypost/queue';
 import type { Executor } from '@waypost/redis';
 import { planOf } from '@waypost/shaping';
 import { type MessageStore, recordKey } from '@waypost/store';
@@ -71,6 +80,12 @@ async function whyJob(
   if (status === 'active') {
     const owner = await ownerOf(queued, deps.executor);
     return { kind: 'sending', ...common, text: `It is being sent now, by ${owner}.` };
+  }
+  const hold = holdOf(await readMailHolds(deps.executor), job, Date.now());
+  if (hold) {
+    const till = iso(hold.till);
+    const text = `Mail of this kind (${hold.id}) is suspended until ${till} by ${hold.by}: ${hold.reason}`;
+    return { kind: 'suspended', ...common, limit: hold.id, text, next_attempt_at: till };
   }
   if (status === 'deferred' && dueAt !== undefined && dueAt > Date.now()) {
     const attempts = record.recipients[open[0] ?? 0]?.attempts ?? 0;

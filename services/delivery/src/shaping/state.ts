@@ -1,10 +1,12 @@
-import { readSlowed, SHAPE_CHANGED, type Slowed } from '@waypost/queue';
+import type { LaneJob } from '@waypost/mail';
+import { holdOf, type MailHold, readMailHolds, readSlowed, SHAPE_CHANGED, type Slowed } from '@waypost/queue';
 import type { RedisHandle } from '@waypost/redis';
 import type { Offer } from '@waypost/shaping';
 
-/** What this process knows of limits that are narrowed for now; kept fresh by messages, not by asking. */
+/** What this process knows of limits that are narrowed and of mail that is held back for now; kept fresh by messages, not by asking. */
 export class ShapeState {
   #slowed = new Map<string, Slowed>();
+  #mailHolds: readonly MailHold[] = [];
   /** Limits that feedback has narrowed lately, and the successes since. */
   readonly #narrowed = new Map<string, { successes: number; steps: number }>();
 
@@ -43,6 +45,11 @@ export class ShapeState {
     return { ...offer, limits: [...offer.limits, ...limits] };
   }
 
+  /** @returns the hold that an operator has put on mail of this kind, if any. */
+  holdOf(job: LaneJob): MailHold | undefined {
+    return this.#mailHolds.length === 0 ? undefined : holdOf(this.#mailHolds, job, Date.now());
+  }
+
   /** Notes trouble with a limit. */
   narrowed(key: string): void {
     this.#narrowed.set(key, { successes: 0, steps: 0 });
@@ -69,7 +76,9 @@ export class ShapeState {
 
   readonly #read = async (): Promise<void> => {
     try {
-      if (this.redis.group.available) this.#slowed = await readSlowed(this.redis.group);
+      const { group } = this.redis;
+      if (!group.available) return;
+      [this.#slowed, this.#mailHolds] = await Promise.all([readSlowed(group), readMailHolds(group)]);
     } catch (error) {
       this.onError(error as Error);
     }
