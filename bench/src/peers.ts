@@ -37,7 +37,7 @@ export class Sink {
     const { host = '127.0.0.1', port = await freePort() } = at;
     // It takes root's rights for a port below 1024 only, and wants to be told whom to be instead.
     const user = process.getuid?.() === 0 ? ['-u', 'nobody'] : [];
-    const child = spawn(program, [...user, '-c', '-m', '5000', `${host}:${port}`, '1000'], {
+    const child = spawn(program, [...user, '-c', '-m', '20000', `${host}:${port}`, '1000'], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     await listening(port, host);
@@ -69,6 +69,29 @@ export class Sink {
 
   stop(): void {
     this.child.kill();
+  }
+}
+
+/** Several sinks on one port of several addresses: one alone slows down with thousands of open connections. */
+export class Sinks {
+  private constructor(private readonly sinks: readonly Sink[]) {}
+
+  static async start(program: string, hosts: readonly string[], port: number): Promise<Sinks> {
+    return new Sinks(await Promise.all(hosts.map((host) => Sink.start(program, { host, port }))));
+  }
+
+  get count(): number {
+    return this.sinks.reduce((sum, { count }) => sum + count, 0);
+  }
+
+  /** Resolves when so many messages have arrived at all of them together since the start. */
+  async reach(count: number, timeout: number): Promise<void> {
+    const enough = async () => this.count >= count;
+    await waitFor(`${count} messages at the sinks, of which ${this.count} are there`, enough, timeout);
+  }
+
+  stop(): void {
+    for (const sink of this.sinks) sink.stop();
   }
 }
 

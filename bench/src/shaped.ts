@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { freePort, sendLoad } from '@waypost/testkit';
 import { Redis } from 'ioredis';
-import { Sink } from './peers.js';
+import { Sink, Sinks } from './peers.js';
 import { startWaypost, type WaypostTarget } from './targets/waypost.js';
 
 export interface ShapedSettings {
@@ -17,7 +17,7 @@ export interface ShapedSettings {
 
 const NAME_SERVER = resolve(import.meta.dirname, 'name-server.js');
 const LIMITED = '127.0.0.2';
-const OTHERS = '127.0.0.1';
+const OTHERS = Array.from({ length: 8 }, (_, at) => `127.0.0.${at + 11}`);
 const RATE = 50;
 const SITES = 1_000;
 const TO_OTHERS = 20_000;
@@ -30,15 +30,15 @@ class Bench {
     readonly waypost: WaypostTarget,
     readonly redis: Redis,
     readonly limited: Sink,
-    readonly others: Sink,
+    readonly others: Sinks,
     private readonly dns: ChildProcess,
   ) {}
 
   static async start({ dir, sinkProgram }: ShapedSettings): Promise<Bench> {
     const port = await freePort();
     const limited = await Sink.start(sinkProgram, { host: LIMITED, port });
-    const others = await Sink.start(sinkProgram, { host: OTHERS, port });
-    const dns = spawn(process.execPath, [NAME_SERVER, 'limited.test', LIMITED, OTHERS], {
+    const others = await Sinks.start(sinkProgram, OTHERS, port);
+    const dns = spawn(process.execPath, [NAME_SERVER, 'limited.test', LIMITED, ...OTHERS], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     const [address] = (await once(dns.stdout, 'data')) as [Buffer];
@@ -144,7 +144,7 @@ async function relayToOthers(bench: Bench): Promise<number> {
 }
 
 /** Waits until no more messages come. */
-async function settle(sink: Sink): Promise<void> {
+async function settle(sink: Sinks): Promise<void> {
   for (let last = -1; last !== sink.count; ) {
     last = sink.count;
     await new Promise((resolve) => setTimeout(resolve, 1000));

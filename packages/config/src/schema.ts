@@ -175,7 +175,7 @@ export const configSchema = z.strictObject({
       sessions: z.int().min(1).default(1000),
       messages_per_connection: z.int().min(1).default(1000),
       recipients_per_transaction: z.int().min(1).max(1000).default(100),
-      /** An open connection without work is kept this long. */
+      /** An open connection without work is kept this long, unless another site needs its place. */
       idle: duration.default(2_000),
       delay_dsn_after: duration.default(14_400_000),
       unknown_outcome: z.enum(['retry', 'bounce']).default('retry'),

@@ -286,24 +286,23 @@ export class LaneRunner {
    * @returns whether there is work; false once it was idle for long enough.
    */
   #idleForWork(lease: Lease, nextAt: number): Promise<boolean> {
-    const { idle } = this.options;
+    const { idle, slots } = this.options;
     const due = Math.max(0, nextAt - Date.now());
     return new Promise((resolve) => {
-      const waiting = {
-        lease,
-        resume: (work: boolean) => {
-          clearTimeout(timer);
-          resolve(work);
-        },
+      const end = (work: boolean) => {
+        clearTimeout(timer);
+        slots.deleteIdle(makeRoom);
+        resolve(work);
       };
-      const timer = setTimeout(
-        () => {
-          this.#idle.splice(this.#idle.indexOf(waiting), 1);
-          resolve(due <= idle);
-        },
-        Math.min(idle, due),
-      );
+      const waiting = { lease, resume: end };
+      const leave = (work: boolean) => {
+        this.#idle.splice(this.#idle.indexOf(waiting), 1);
+        end(work);
+      };
+      const makeRoom = () => leave(false);
+      const timer = setTimeout(() => leave(due <= idle), Math.min(idle, due));
       this.#idle.push(waiting);
+      slots.addIdle(makeRoom);
     });
   }
 

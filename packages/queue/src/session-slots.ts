@@ -1,10 +1,15 @@
 /** Part of the slots that only lanes without any session may take. */
 const RESERVE = 0.2;
 
-/** Sessions a process may have over all lanes. Lanes that find none free stand in line. */
+/**
+ * Sessions a process may have over all lanes. Idle ones are kept as long as nobody needs their slot: the one that is idle
+ * for longest makes room first. Lanes that find none free stand in line.
+ */
 export class SessionSlots {
   #used = 0;
   readonly #line = new Map<string, () => void>();
+  /** What ends an idle session, the one idle for longest first. */
+  readonly #idle = new Set<() => void>();
 
   constructor(private readonly total: () => number) {}
 
@@ -25,9 +30,23 @@ export class SessionSlots {
     return granted;
   }
 
-  /** Puts a lane in line; `call` is called once when a slot is free. */
+  /** Puts a lane in line, and has an idle session make room; `call` is called once when a slot is free. */
   stand(lane: string, call: () => void): void {
     this.#line.set(lane, call);
+    const [dismiss] = this.#idle;
+    if (!dismiss) return;
+    this.#idle.delete(dismiss);
+    dismiss();
+  }
+
+  /** Notes an idle session. @param dismiss ends it, and is called once at most. */
+  addIdle(dismiss: () => void): void {
+    this.#idle.add(dismiss);
+  }
+
+  /** Notes that a session is idle no longer. */
+  deleteIdle(dismiss: () => void): void {
+    this.#idle.delete(dismiss);
   }
 
   give(count: number): void {
