@@ -4,3 +4,4 @@ export * from './lookup.js';
 export * from './names.js';
 export * from './resolver.js';
 export type { ResolverSettings } from './settings.js';
+export * from './validated-lookup.js';

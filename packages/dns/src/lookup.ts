@@ -4,17 +4,35 @@ export interface AddressRecord {
   readonly address: string;
   /** Seconds. */
   readonly ttl: number;
+  /** DNSSEC vouches for it. */
+  readonly secure?: boolean;
+}
+
+/** A TLSA record (RFC 6698 §2.1). */
+export interface TlsaRecord {
+  readonly usage: number;
+  readonly selector: number;
+  readonly matchingType: number;
+  readonly certificate: Buffer;
+  /** DNSSEC vouches for it. */
+  readonly secure: boolean;
 }
 
 /**
- * What the resolver asks of DNS. Rejections carry Node's codes: ENOTFOUND (NXDOMAIN), ENODATA (no such record),
- * anything else is taken for temporary. CNAMEs are followed behind this port, as a recursive name server does (RFC 5321
+ * What the resolver asks of DNS. Rejections carry Node's codes: ENOTFOUND (NXDOMAIN), ENODATA (no such record) and whether
+ * that is `secure`; anything else is taken for temporary. CNAMEs are followed behind this port, as a recursive name server does (RFC 5321
  * §5.1).
  */
 export interface DnsLookup {
-  mx(name: string): Promise<readonly { readonly exchange: string; readonly priority: number }[]>;
+  mx(
+    name: string,
+  ): Promise<readonly { readonly exchange: string; readonly priority: number; readonly secure?: boolean }[]>;
   a(name: string): Promise<readonly AddressRecord[]>;
   aaaa(name: string): Promise<readonly AddressRecord[]>;
+  /** Each record as one text. */
+  txt(name: string): Promise<readonly string[]>;
+  /** Absent where nothing tells whether answers are validated: DANE is not possible then. */
+  tlsa?(name: string): Promise<readonly TlsaRecord[]>;
   /** The system's own way: hosts file, search domains, then DNS; for hosts that an operator names. */
   system(name: string): Promise<readonly { readonly address: string; readonly family: number }[]>;
   cancel(): void;
@@ -36,6 +54,7 @@ export function createNodeLookup(settings: NodeLookupSettings = {}): DnsLookup {
     mx: (name) => resolver.resolveMx(name),
     a: (name) => resolver.resolve4(name, { ttl: true }),
     aaaa: (name) => resolver.resolve6(name, { ttl: true }),
+    txt: async (name) => (await resolver.resolveTxt(name)).map((parts) => parts.join('')),
     system: (name) => systemLookup(name, { all: true }),
     cancel: () => resolver.cancel(),
   };

@@ -1,7 +1,7 @@
 import { type Loaded, TtlCache } from './cache.js';
 import { ResolveError } from './errors.js';
 import type { Candidate, HostAddress, MxHost } from './hosts.js';
-import type { AddressRecord, DnsLookup } from './lookup.js';
+import type { AddressRecord, DnsLookup, TlsaRecord } from './lookup.js';
 import { literalAddress, toAsciiDomain } from './names.js';
 import { orderAddresses, orderHosts, shuffle, withoutSelf } from './order.js';
 import { DEFAULTS, type ResolverSettings } from './settings.js';
@@ -24,6 +24,8 @@ export class MailResolver {
   readonly #settings: Required<ResolverSettings>;
   readonly #mx: TtlCache<Answer<MxHost>>;
   readonly #addresses: TtlCache<Answer<HostAddress>>;
+  readonly #txt: TtlCache<Answer<string>>;
+  readonly #tlsa: TtlCache<Answer<TlsaRecord>>;
 
   constructor(deps: ResolverDeps, settings: ResolverSettings = {}) {
     this.#deps = { random: Math.random, now: Date.now, isSelf: () => false, ...deps };
@@ -31,6 +33,9 @@ export class MailResolver {
     const cache = { size: this.#settings.cacheSize, staleFor: this.#settings.staleFor };
     this.#mx = new TtlCache(cache, this.#deps.now);
     this.#addresses = new TtlCache(cache, this.#deps.now);
+    this.#txt = new TtlCache(cache, this.#deps.now);
+    // A stale key would keep out a host that has a new one.
+    this.#tlsa = new TtlCache({ ...cache, staleFor: 0 }, this.#deps.now);
   }
 
   /**
@@ -101,10 +106,43 @@ export class MailResolver {
       for (const address of addresses) {
         if (given >= this.#settings.maxCandidates) return;
         given += 1;
-        yield { ...host, ...address };
+        const { secure: secureAddress = false, ...at } = address;
+        yield { ...host, ...at, secureAddress };
       }
     }
     if (given === 0 && failure) throw failure;
+  }
+
+  /**
+   * @returns the texts of a name's TXT records; none where there are none.
+   * @throws ResolveError, only `temporary`.
+   */
+  async resolveTxt(name: string): Promise<readonly string[]> {
+    return unwrap(await this.#txt.get(name, () => this.#loadAny(name, 'TXT', () => this.#deps.lookup.txt(name))));
+  }
+
+  /** Whether TLSA records can be had, with DNSSEC vouching for them. */
+  get validates(): boolean {
+    return this.#deps.lookup.tlsa !== undefined;
+  }
+
+  /**
+   * @param name such as `_25._tcp.mx.example.org`.
+   * @returns its TLSA records for which DNSSEC vouches; none where there are none.
+   * @throws ResolveError, only `temporary`: as where an answer's signatures are wrong.
+   */
+  async resolveTlsa(name: string): Promise<readonly TlsaRecord[]> {
+    const { lookup } = this.#deps;
+    if (!lookup.tlsa) return [];
+    const load = () => this.#loadAny(name, 'TLSA', () => lookup.tlsa?.(name) ?? Promise.resolve([]));
+    return unwrap(await this.#tlsa.get(name, load)).filter(({ secure }) => secure);
+  }
+
+  async #loadAny<T>(name: string, type: string, question: () => Promise<readonly T[]>): Promise<Loaded<Answer<T>>> {
+    const { mxTtl, negativeTtl } = this.#settings;
+    const { records, code = 'ENODATA' } = await this.#ask(question);
+    if (records) return { value: records, ttl: mxTtl };
+    return isAbsent(code) ? { value: [], ttl: negativeTtl } : this.#failure(name, type, code);
   }
 
   #ordered(found: readonly HostAddress[], host: string, kind: 'not-found' | 'temporary' = 'not-found'): HostAddress[] {
@@ -118,15 +156,19 @@ export class MailResolver {
   async #loadMx(name: string): Promise<Loaded<Answer<MxHost>>> {
     const { mxTtl, negativeTtl } = this.#settings;
     const found = await this.#ask(() => this.#deps.lookup.mx(name));
-    if (found.code === 'ENODATA') return { value: [{ name, preference: 0, implicit: true }], ttl: mxTtl };
+    if (found.code === 'ENODATA') {
+      const vouched = found.secure ? { secure: true } : {};
+      return { value: [{ name, preference: 0, implicit: true, ...vouched }], ttl: mxTtl };
+    }
     if (!found.records) return this.#failure(name, 'MX', found.code);
     const named = found.records.filter(({ exchange }) => exchange !== '' && exchange !== '.');
     if (named.length === 0) {
       return { value: new ResolveError('null-mx', `${name} takes no mail: its MX record is null`), ttl: mxTtl };
     }
-    const hosts = named.flatMap(({ exchange, priority }) => {
+    const hosts = named.flatMap(({ exchange, priority, secure }) => {
       const host = toAsciiDomain(exchange);
-      return host === undefined ? [] : [{ name: host, preference: priority, implicit: false }];
+      const vouched = secure ? { secure } : {};
+      return host === undefined ? [] : [{ name: host, preference: priority, implicit: false, ...vouched }];
     });
     if (hosts.length > 0) return { value: hosts, ttl: mxTtl };
     return { value: new ResolveError('not-found', `the MX records of ${name} name no valid host`), ttl: negativeTtl };
@@ -142,7 +184,7 @@ export class MailResolver {
     if (records.length > 0) {
       const ttl = Math.min(...records.map((record) => record.ttl * 1000));
       return {
-        value: records.map(({ address, family }) => ({ address, family })),
+        value: records.map(({ address, family, secure }) => ({ address, family, ...(secure ? { secure } : {}) })),
         ttl: Math.min(maxTtl, Math.max(minTtl, ttl)),
       };
     }
@@ -175,27 +217,38 @@ export class MailResolver {
   }
 
   /** @returns what was found or the code of why not; never rejects, and never takes longer than the timeout. */
-  async #ask<T>(question: () => Promise<readonly T[]>): Promise<{ records?: readonly T[]; code?: string }> {
+  async #ask<T>(question: () => Promise<readonly T[]>): Promise<Asked<T>> {
     let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<{ code: string }>((resolve) => {
+    const late = new Promise<Asked<T>>((resolve) => {
       timer = setTimeout(() => resolve({ code: 'ETIMEOUT' }), this.#settings.timeout);
     });
     const answer = Promise.resolve()
       .then(question)
       .then(
         (records) => (records.length > 0 ? { records } : { code: 'ENODATA' }),
-        (error: NodeJS.ErrnoException) => ({ code: error.code ?? error.message }),
+        (error: NodeJS.ErrnoException & { readonly secure?: boolean }) => ({
+          code: error.code ?? error.message,
+          ...(error.secure ? { secure: true } : {}),
+        }),
       );
     return Promise.race([answer, late]).finally(() => clearTimeout(timer));
   }
 }
 
+interface Asked<T> {
+  readonly records?: readonly T[];
+  /** Why there are none. */
+  readonly code?: string;
+  /** DNSSEC vouches for there being none. */
+  readonly secure?: boolean;
+}
+
 const SYSTEM_TTL = 10_000;
-const NONE: { records?: readonly AddressRecord[]; code?: string } = {};
+const NONE: Asked<AddressRecord> = {};
 const isAbsent = (code: string) => code === 'ENOTFOUND' || code === 'ENODATA';
 const shown = (name: string) => name.replace(/[^\x21-\x7e\u00a0-\uffff]/g, '?').slice(0, 255);
 const tagged = (records: readonly AddressRecord[] | undefined, family: 4 | 6) =>
-  (records ?? []).map(({ address, ttl }) => ({ address, ttl, family }));
+  (records ?? []).map((record) => ({ ...record, family }));
 
 function unwrap<T>(answer: Answer<T>): readonly T[] {
   if (answer instanceof ResolveError) throw answer;

@@ -1,0 +1,3 @@
+export * from './dane.js';
+export * from './mta-sts.js';
+export * from './sts-policies.js';
