@@ -39,7 +39,7 @@ function octetsOf(address: string): Buffer {
   const groups = (text: string) => (text === '' ? [] : text.split(':').map((group) => Number.parseInt(group, 16)));
   const [head, tail] = [groups(before), groups(after ?? '')];
   const octets = Buffer.alloc(16);
-  head.forEach((group, at) => octets.writeUInt16BE(group, at * 2));
-  tail.forEach((group, at) => octets.writeUInt16BE(group, (8 - tail.length + at) * 2));
+  for (const [at, group] of head.entries()) octets.writeUInt16BE(group, at * 2);
+  for (const [at, group] of tail.entries()) octets.writeUInt16BE(group, (8 - tail.length + at) * 2);
   return octets;
 }
