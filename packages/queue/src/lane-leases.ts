@@ -13,6 +13,8 @@ export interface LaneLeasesOptions {
   readonly signal: AbortSignal;
 }
 
+/** A session asks for its lease anew after this, ms, so that a changed configuration holds for it too. */
+const TERM = 60_000;
 /** A lease outlives its holder by this at most, ms. */
 const LEASE_DURATION = 30_000;
 /** Permits are given for no longer ahead than this, ms: what a session that dies holds is lost. */
@@ -29,6 +31,15 @@ export interface Lease {
   readonly probe?: string;
 }
 
+/** What becomes of a lease while it is held. Times are of the monotonic clock, ms. */
+interface Standing {
+  readonly lease: Lease;
+  readonly since: number;
+  /** Redis had it, or had it renewed, no earlier than this. */
+  confirmedAt: number;
+  reshaped: boolean;
+}
+
 /** Why there is no lease or permit now. */
 export interface Refusal {
   readonly reason: 'suspended' | 'probing' | 'connections' | 'rate' | 'offers';
@@ -40,7 +51,7 @@ export interface Refusal {
 
 /** The leases this process holds of one lane. Each stands for one session, thus one connection at most. */
 export class LaneLeases {
-  readonly #held = new Map<string, Lease>();
+  readonly #held = new Map<string, Standing>();
   /** Those on their way back: renewing one would bring it to life again with nobody to release it. */
   readonly #leaving = new Set<string>();
   #renewal: NodeJS.Timeout | undefined;
@@ -59,10 +70,53 @@ export class LaneLeases {
     return this.options.handler.limit(this.lane);
   }
 
+  /** Egress sources, or whatever else the lane can be served from. */
+  get ways(): number {
+    return this.options.handler.offers(this.lane).length;
+  }
+
+  /** Notes that the terms of a scope have changed. */
+  reshaped(scope: string): void {
+    for (const standing of this.#held.values()) standing.reshaped ||= standing.lease.offer.scopes.includes(scope);
+  }
+
+  /** Whether a lease is to be asked for anew before the next message. */
+  outdated({ name }: Lease): boolean {
+    const standing = this.#held.get(name);
+    return !standing || standing.reshaped || performance.now() - standing.since > TERM || this.#left(standing) <= 0;
+  }
+
+  /** Whether Redis may have given a lease to others, as it was away for as long as one lasts. */
+  lapsed({ name }: Lease): boolean {
+    const standing = this.#held.get(name);
+    return !standing || this.#left(standing) <= 0;
+  }
+
+  /** Calls `then` once a lease has lapsed. @returns what calls that off. */
+  whenLapsed({ name }: Lease, then: () => void): () => void {
+    const standing = this.#held.get(name);
+    if (!standing) return () => undefined;
+    let timer: NodeJS.Timeout;
+    const look = () => {
+      const left = this.#left(standing);
+      if (left <= 0) return then();
+      timer = setTimeout(look, Math.ceil(left));
+      timer.unref();
+    };
+    look();
+    return () => clearTimeout(timer);
+  }
+
+  /** ms for which a lease is sure to stand. */
+  #left({ confirmedAt }: Standing): number {
+    return confirmedAt + LEASE_DURATION - performance.now();
+  }
+
   /** Asks for `count` leases in one round trip. */
   async acquire(count: number): Promise<{ granted: Lease[]; refusal?: Refusal }> {
     const names = Array.from({ length: count }, () => `${this.options.replica}#${++serial}`);
     const offers = this.options.handler.offers(this.lane);
+    const since = performance.now();
     const replies = await this.options.redis.group.exec(
       names.map((name) => ask({ lane: this.lane, holder: name, want: 1, offers, lease: true })),
     );
@@ -76,7 +130,7 @@ export class LaneLeases {
         return;
       }
       const lease = toLease(names[at] as string, offer, answer);
-      this.#held.set(lease.name, lease);
+      this.#held.set(lease.name, { lease, since, confirmedAt: since, reshaped: false });
       granted.push(lease);
     });
     if (granted.length > 0 && !this.#renewal) {
@@ -140,14 +194,21 @@ export class LaneLeases {
   }
 
   async #renew(): Promise<void> {
-    const pairs = [...this.#held.values()]
-      .filter(({ name }) => !this.#leaving.has(name))
-      .flatMap(({ name, offer }) =>
-        offer.limits.filter(({ connections }) => connections !== undefined).flatMap(({ key }) => [key, name]),
-      );
+    const standing = [...this.#held.values()].filter(
+      (one) => !this.#leaving.has(one.lease.name) && this.#left(one) > 0,
+    );
+    const pairs = standing.flatMap(({ lease: { name, offer } }) =>
+      offer.limits.filter(({ connections }) => connections !== undefined).flatMap(({ key }) => [key, name]),
+    );
     if (pairs.length === 0) return;
+    const asked = performance.now();
     const args = [LEASE_DURATION, ...pairs];
-    await this.options.redis.group.exec([{ name: renewLeases.name, script: renewLeases, args }]).catch(() => undefined);
+    try {
+      await this.options.redis.group.exec([{ name: renewLeases.name, script: renewLeases, args }]);
+      for (const one of standing) one.confirmedAt = asked;
+    } catch {
+      // Redis is away: they lapse where it is so for long.
+    }
   }
 }
 

@@ -6,12 +6,10 @@ import { type BullQueue, JobLostError, parseTaken, type Taken, type TakenJob } f
 import type { Deliverers } from './deliverers.js';
 import type { HeldJobs } from './held-jobs.js';
 import { LaneLeases, type Lease, type Refusal } from './lane-leases.js';
-import { callOthers, LOCK_DURATION, laneQueue, wakeLane } from './lane-queue.js';
+import { callOthers, laneQueue, retirement, wakeLane } from './lane-queue.js';
 import { lockToken } from './lock-token.js';
-import { LANES_DUE, WAKE_LANES } from './names.js';
 import { execUntilDone, isRedisTrouble } from './persist.js';
 import type { LaneHandler, LaneLedger, LaneSession, Settlement } from './port.js';
-import { retireLane } from './scripts/retire.js';
 import type { SessionSlots } from './session-slots.js';
 
 export interface LaneRunnerOptions {
@@ -36,10 +34,12 @@ const PARKED = 1_000;
 const FAIR_SHARE = 20;
 /** Others are called no more often than this, ms. */
 const CALL_EVERY = 250;
-const LONGEST_TIMER = 0x7fffffff;
+/** A lane that was refused asks no later again, ms: the configuration or the day may have given it more. */
+const PARKED_MOST = 60_000;
 
 /** One lease at work. */
 interface Working {
+  readonly lease: Lease;
   session: LaneSession;
   /** On the locks of its jobs. */
   readonly token: string;
@@ -104,6 +104,11 @@ export class LaneRunner {
     void redis.group.exec(callOthers(this.lane, count)).catch(() => undefined);
   }
 
+  /** The terms of a scope have changed: sessions within it ask anew before their next message. */
+  reshaped(scope: string): void {
+    this.#leases.reshaped(scope);
+  }
+
   /** What held the lane back may be gone: asks again at once. */
   unpark(): void {
     if (this.#parked === undefined) return;
@@ -127,7 +132,7 @@ export class LaneRunner {
   #park({ reason, wait }: Refusal): void {
     if (reason === 'connections' || this.#parked !== undefined || !this.options.running()) return;
     const least = this.#leases.size > 0 || reason === 'rate' ? PARKED : 0;
-    const pause = Math.min(LONGEST_TIMER, Math.max(least, wait) * (1 + Math.random() / 10));
+    const pause = Math.min(PARKED_MOST, Math.max(least, wait)) * (1 + Math.random() / 10);
     this.#parked = setTimeout(() => this.unpark(), pause);
     this.#parked.unref();
   }
@@ -173,6 +178,7 @@ export class LaneRunner {
   /** The life of one lease: sessions that drain the lane, idle, and are closed. */
   async #run(lease: Lease): Promise<void> {
     const state: Working = {
+      lease,
       session: this.options.handler.open(this.lane, lease),
       token: lockToken(this.options.replica),
       served: 0,
@@ -186,7 +192,7 @@ export class LaneRunner {
     }
     await this.#close(state.session);
     const last = this.#leases.size === 1 && !this.#starting && this.#parked === undefined;
-    const [retired] = await this.#leases.release(lease, last ? [this.#retirement()] : []);
+    const [retired] = await this.#leases.release(lease, last ? [retirement(this.lane)] : []);
     this.options.slots.give(1);
     if (this.#leases.size > 0 || this.#starting) return;
     if (this.#parked !== undefined) this.#done?.();
@@ -199,7 +205,7 @@ export class LaneRunner {
     let taken: Taken & { readonly withheld?: boolean } = await this.#take(state.token, seen);
     while (taken.job) {
       lease.permits?.spend();
-      const goOn = () => this.#mayGoOn(lease, state);
+      const goOn = () => this.#mayGoOn(state);
       taken = await this.#work(state, taken.job, seen, goOn);
       state.served += 1;
       if (state.session.alive) continue;
@@ -221,6 +227,12 @@ export class LaneRunner {
     return this.#idleForWork(Math.min(taken.nextAt ?? this.#retryAt, this.#retryAt));
   }
 
+  /** Asks for a lease in place of one that ends, as the terms are now. */
+  #askAnew(): void {
+    this.#wanted = Math.max(this.#wanted, 1);
+    void this.#startSessions();
+  }
+
   /** The rate allows more than the sessions there are make use of. */
   #grow(): void {
     this.#wanted = Math.max(this.#wanted, Math.min(1, this.#leases.limit - this.#leases.size));
@@ -228,8 +240,8 @@ export class LaneRunner {
   }
 
   /** Whether the next job may be taken together with the end of this one. */
-  #mayGoOn(lease: Lease, { session, served }: Working): boolean {
-    if (!session.alive || !this.options.running()) return false;
+  #mayGoOn({ lease, session, served }: Working): boolean {
+    if (!session.alive || !this.options.running() || this.#leases.outdated(lease)) return false;
     if (served >= FAIR_SHARE && this.options.slots.contended) return false;
     return !lease.permits || lease.permits.wait() === 0;
   }
@@ -237,11 +249,17 @@ export class LaneRunner {
   /** Waits until the next message may go. @returns false when it may not for long, and the session is to end. */
   async #permitted(lease: Lease): Promise<boolean> {
     const { permits } = lease;
+    if (this.#leases.outdated(lease)) {
+      this.#askAnew();
+      return false;
+    }
     if (!permits) return true;
     if (permits.wait() === undefined) {
       const refusal = await this.#leases.permit(lease);
       if (refusal) {
-        this.#park(refusal);
+        // What one source may not, another may; where none may, that answer says for how long.
+        if (this.#leases.ways > 1) this.#askAnew();
+        else this.#park(refusal);
         return false;
       }
     }
@@ -292,7 +310,7 @@ export class LaneRunner {
 
   /** One attempt at a job; its record, its end and the next job in one transaction. */
   async #work(
-    { session, token }: Working,
+    { lease, session, token }: Working,
     taken: TakenJob,
     seen: { wakes: number },
     goOn: () => boolean,
@@ -300,8 +318,11 @@ export class LaneRunner {
     const { held, ledger, redis, signal } = this.options;
     const job = JSON.parse(taken.data) as LaneJob;
     held.add(this.#queue, taken.id, token);
+    let settled = () => {};
     try {
-      const settlement = await this.#attempt(session, job, taken, token);
+      const settlement = this.#leases.lapsed(lease) ? PUT_BACK() : await this.#attempt(session, job, taken, token);
+      // A connection is not kept without a lease, however long the record waits for Redis.
+      settled = this.#leases.whenLapsed(lease, () => void this.#close(session));
       const next = goOn();
       const commands = [...ledger.settle(job, settlement), this.#finish(taken.id, token, settlement, next)];
       seen.wakes = this.#wakes;
@@ -321,6 +342,7 @@ export class LaneRunner {
       if (error instanceof JobLostError) return {};
       throw error;
     } finally {
+      settled();
       held.delete(this.#queue, taken.id, token);
     }
   }
@@ -349,7 +371,7 @@ export class LaneRunner {
   async #retire(known: number | undefined): Promise<void> {
     let state = known;
     try {
-      state ??= ((await this.options.redis.group.exec([this.#retirement()])) as [number])[0];
+      state ??= ((await this.options.redis.group.exec([retirement(this.lane)])) as [number])[0];
     } catch (error) {
       this.#report(error, `retiring lane ${this.lane}`);
     }
@@ -364,19 +386,10 @@ export class LaneRunner {
     this.#done?.();
   }
 
-  /** Jobs that are only active belong to others; were one of them to die, the heartbeat gives its jobs back. */
-  #retirement(): Command {
-    const keys = RETIRE_KEYS.map((type) => (type === 'lanes' ? LANES_DUE : this.#queue.key(type)));
-    const args = [...keys, this.lane, Date.now() + LOCK_DURATION, WAKE_LANES];
-    return { name: retireLane.name, script: retireLane, args };
-  }
-
   #report(error: unknown, context: string): void {
     if (!isRedisTrouble(error)) this.options.onError?.(error as Error, context);
   }
 }
 
-const RETIRE_KEYS = [
-  ...(['wait', 'active', 'delayed', 'paused', 'lanes'] as const),
-  ...(['meta', 'events', 'id', 'marker', 'stalled', 'stalled-check'] as const),
-];
+/** For a job that was taken with a lease that others may have by now: it was not tried. */
+const PUT_BACK = (): Settlement => ({ outcomes: [], events: [], retryAt: Date.now() + 1 });

@@ -84,6 +84,11 @@ export class LaneScheduler {
     return this.#held.size;
   }
 
+  /** Says that the terms of a scope have changed, as it was suspended, slowed or freed. */
+  reshaped(scope: string): void {
+    for (const runner of this.#runners.values()) runner.reshaped(scope);
+  }
+
   /** Takes no further jobs; resolves when the running attempts are settled, or cut short after `deadline` ms. */
   async drain(deadline: number): Promise<void> {
     this.#running = false;
