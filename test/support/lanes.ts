@@ -2,6 +2,7 @@ import type { LaneJob } from '@waypost/mail';
 import {
   type AttemptContext,
   addToLanes,
+  type Grant,
   type LaneLedger,
   LaneScheduler,
   type LaneSession,
@@ -9,9 +10,15 @@ import {
   type Settlement,
 } from '@waypost/queue';
 import type { RedisHandle } from '@waypost/redis';
+import type { Offer } from '@waypost/shaping';
 
 /** What a test says of an attempt; the others are settled as delivered. */
-export type Attempt = (job: LaneJob, context: AttemptContext, lane: string) => Promise<Partial<Settlement> | undefined>;
+export type Attempt = (
+  job: LaneJob,
+  context: AttemptContext,
+  lane: string,
+  grant: Grant,
+) => Promise<Partial<Settlement> | undefined>;
 
 export interface Recorded {
   readonly scheduler: LaneScheduler;
@@ -27,6 +34,8 @@ export interface SchedulerOptions {
   readonly replica: string;
   readonly attempt?: Attempt;
   readonly limit?: number;
+  /** The ways to serve a lane; its own limit of sessions alone where left out. */
+  readonly offers?: (lane: string) => readonly Offer[];
   readonly idle?: number;
   readonly ledger?: LaneLedger;
   /** Attempts a session lives for. */
@@ -48,6 +57,7 @@ export function scheduler(options: SchedulerOptions): Recorded {
     replica,
     attempt,
     limit = 5,
+    offers = (lane: string) => [plainOffer(lane, limit)],
     idle = 20,
     ledger = plainLedger,
     life = Number.POSITIVE_INFINITY,
@@ -55,7 +65,7 @@ export function scheduler(options: SchedulerOptions): Recorded {
   const attempted: string[] = [];
   const errors: Error[] = [];
   const sessions = { opened: 0, open: 0 };
-  const open = (lane: string): LaneSession => {
+  const open = (lane: string, grant: Grant): LaneSession => {
     sessions.opened += 1;
     sessions.open += 1;
     let left = life;
@@ -66,7 +76,7 @@ export function scheduler(options: SchedulerOptions): Recorded {
       attempt: async (job, context) => {
         left -= 1;
         attempted.push(job.id);
-        return { outcomes: [], events: [], ...(await attempt?.(job, context, lane)) };
+        return { outcomes: [], events: [], ...(await attempt?.(job, context, lane, grant)) };
       },
       close: async () => {
         sessions.open -= 1;
@@ -77,7 +87,7 @@ export function scheduler(options: SchedulerOptions): Recorded {
     scheduler: new LaneScheduler({
       redis,
       replica,
-      handler: { open, limit: () => limit, offers: (lane) => [plainOffer(lane, limit)] },
+      handler: { open, limit: () => limit, offers },
       maxSessions: () => 1000,
       ledger,
       idle,

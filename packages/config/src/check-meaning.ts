@@ -1,7 +1,9 @@
+import { isIP } from 'node:net';
 import { Networks } from './networks.js';
+import { parseProxy } from './proxy.js';
 import { parseTarget } from './route.js';
 import type { Config, ListenerConfig } from './schema.js';
-import type { ReplyRule } from './shaping-schema.js';
+import type { EgressSource, ReplyRule } from './shaping-schema.js';
 
 /** @returns what is wrong with a configuration that a schema cannot say, a sentence each. */
 export function checkMeaning(config: Config): string[] {
@@ -103,6 +105,7 @@ function checkEgress({ egress, routes, shaping }: Config): string[] {
     ...[...sources, ...pools]
       .filter((name) => !/^[a-z0-9][a-z0-9._-]*$/i.test(name))
       .map((name) => `egress "${name}": a name is letters, digits, dots, dashes and underscores`),
+    ...egress.sources.flatMap(checkProxy),
     ...egress.pools.flatMap((pool) =>
       pool.sources.flatMap(({ source }) => unknown(`egress.pools "${pool.name}"`, source, sources, 'source')),
     ),
@@ -110,6 +113,14 @@ function checkEgress({ egress, routes, shaping }: Config): string[] {
     ...routes.flatMap(({ pool }, index) => unknown(`routes.${index}.pool`, pool, pools, 'pool')),
     ...shaping.flatMap(({ source }, index) => unknown(`shaping.${index}.source`, source, sources, 'source')),
   ];
+}
+
+function checkProxy({ name, proxy, address }: EgressSource): string[] {
+  if (proxy === undefined) return [];
+  const at = `egress.sources "${name}": "proxy"`;
+  const problems = attempt(at, () => parseProxy(proxy));
+  if (problems.length > 0 || parseProxy(proxy).kind !== 'haproxy' || isIP(address ?? '') > 0) return problems;
+  return [`${at}: a haproxy proxy is told where to connect from; set "address" to one of the proxy's own addresses`];
 }
 
 function checkReplies(index: number, replies: readonly ReplyRule[]): string[] {

@@ -2,6 +2,7 @@ export * from './environment.js';
 export * from './json-schema.js';
 export * from './load.js';
 export * from './networks.js';
+export * from './proxy.js';
 export * from './route.js';
 export * from './schema.js';
 export type { EgressPool, EgressSource, ProviderRule, ReplyRule, ShapingRule } from './shaping-schema.js';

@@ -79,11 +79,14 @@ const provider = z.strictObject({
 
 const source = z.strictObject({
   name: z.string(),
-  /** Local address to connect from. */
+  /** Local address to connect from; with a `haproxy` proxy, the proxy's address that it is to connect from. */
   address: z.string().optional(),
   /** Name said in EHLO; server.hostname where absent. */
   ehlo: z.string().optional(),
-  /** `socks5://[user:password@]host:port`, or `haproxy://host:port` for a proxy that takes a PROXY v2 header with the target. */
+  /**
+   * `socks5://[user:password@]host:port`, or `haproxy://host:port` for a proxy that takes a PROXY v2 header with the target.
+   * `proxy_file` keeps one with a password out of the configuration.
+   */
   proxy: z.string().optional(),
   /** Daily caps while the source is new: the first day's, the second's …; what is over goes to the pool's other sources. */
   warm_up: z.strictObject({ start: z.iso.date(), per_day: z.array(z.int().min(1)).min(1) }).optional(),

@@ -4,7 +4,6 @@ import { LEASE_FREED } from './names.js';
 import { Permits } from './permits.js';
 import { execUntilDone } from './persist.js';
 import type { LaneHandler } from './port.js';
-import { suspendedScopes } from './scripts/hold.js';
 import { acquireLease, releaseLease, renewLeases } from './scripts/lease.js';
 
 export interface LaneLeasesOptions {
@@ -12,10 +11,10 @@ export interface LaneLeasesOptions {
   readonly replica: string;
   readonly handler: LaneHandler;
   readonly signal: AbortSignal;
-  /** Some leases no longer stand. */
-  readonly onRecall?: () => void;
 }
 
+/** A session asks for its lease anew after this, ms, so that a changed configuration holds for it too. */
+const TERM = 60_000;
 /** A lease outlives its holder by this at most, ms. */
 const LEASE_DURATION = 30_000;
 /** Permits are given for no longer ahead than this, ms: what a session that dies holds is lost. */
@@ -32,6 +31,15 @@ export interface Lease {
   readonly probe?: string;
 }
 
+/** What becomes of a lease while it is held. Times are of the monotonic clock, ms. */
+interface Standing {
+  readonly lease: Lease;
+  readonly since: number;
+  /** Redis had it, or had it renewed, no earlier than this. */
+  confirmedAt: number;
+  reshaped: boolean;
+}
+
 /** Why there is no lease or permit now. */
 export interface Refusal {
   readonly reason: 'suspended' | 'probing' | 'connections' | 'rate' | 'offers';
@@ -43,11 +51,9 @@ export interface Refusal {
 
 /** The leases this process holds of one lane. Each stands for one session, thus one connection at most. */
 export class LaneLeases {
-  readonly #held = new Map<string, Lease>();
+  readonly #held = new Map<string, Standing>();
   /** Those on their way back: renewing one would bring it to life again with nobody to release it. */
   readonly #leaving = new Set<string>();
-  /** Those whose terms are no longer in force: their sessions end after the message they are at. */
-  readonly #over = new Set<string>();
   #renewal: NodeJS.Timeout | undefined;
 
   constructor(
@@ -64,22 +70,53 @@ export class LaneLeases {
     return this.options.handler.limit(this.lane);
   }
 
-  /** Whether the terms on which a lease was given are still in force. */
-  stands({ name }: Lease): boolean {
-    return !this.#over.has(name);
+  /** Egress sources, or whatever else the lane can be served from. */
+  get ways(): number {
+    return this.options.handler.offers(this.lane).length;
   }
 
-  /** A scope was suspended, slowed or freed: leases under it end, and are asked for anew. @returns whether there are some. */
-  recall(scope: string): boolean {
-    const under = [...this.#held.values()].filter(({ offer }) => offer.scopes.includes(scope));
-    for (const { name } of under) this.#over.add(name);
-    return under.length > 0;
+  /** Notes that the terms of a scope have changed. */
+  reshaped(scope: string): void {
+    for (const standing of this.#held.values()) standing.reshaped ||= standing.lease.offer.scopes.includes(scope);
+  }
+
+  /** Whether a lease is to be asked for anew before the next message. */
+  outdated({ name }: Lease): boolean {
+    const standing = this.#held.get(name);
+    return !standing || standing.reshaped || performance.now() - standing.since > TERM || this.#left(standing) <= 0;
+  }
+
+  /** Whether Redis may have given a lease to others, as it was away for as long as one lasts. */
+  lapsed({ name }: Lease): boolean {
+    const standing = this.#held.get(name);
+    return !standing || this.#left(standing) <= 0;
+  }
+
+  /** Calls `then` once a lease has lapsed. @returns what calls that off. */
+  whenLapsed({ name }: Lease, then: () => void): () => void {
+    const standing = this.#held.get(name);
+    if (!standing) return () => undefined;
+    let timer: NodeJS.Timeout;
+    const look = () => {
+      const left = this.#left(standing);
+      if (left <= 0) return then();
+      timer = setTimeout(look, Math.ceil(left));
+      timer.unref();
+    };
+    look();
+    return () => clearTimeout(timer);
+  }
+
+  /** ms for which a lease is sure to stand. */
+  #left({ confirmedAt }: Standing): number {
+    return confirmedAt + LEASE_DURATION - performance.now();
   }
 
   /** Asks for `count` leases in one round trip. */
   async acquire(count: number): Promise<{ granted: Lease[]; refusal?: Refusal }> {
     const names = Array.from({ length: count }, () => `${this.options.replica}#${++serial}`);
     const offers = this.options.handler.offers(this.lane);
+    const since = performance.now();
     const replies = await this.options.redis.group.exec(
       names.map((name) => ask({ lane: this.lane, holder: name, want: 1, offers, lease: true })),
     );
@@ -93,11 +130,11 @@ export class LaneLeases {
         return;
       }
       const lease = toLease(names[at] as string, offer, answer);
-      this.#held.set(lease.name, lease);
+      this.#held.set(lease.name, { lease, since, confirmedAt: since, reshaped: false });
       granted.push(lease);
     });
     if (granted.length > 0 && !this.#renewal) {
-      this.#renewal = setInterval(() => void this.#renew().catch(() => undefined), LEASE_DURATION / 3);
+      this.#renewal = setInterval(() => void this.#renew(), LEASE_DURATION / 3);
       this.#renewal.unref();
     }
     return { granted, ...(refusal ? { refusal } : {}) };
@@ -149,7 +186,6 @@ export class LaneLeases {
     const replies = await execUntilDone(redis.group, [release, ...also], { signal }).catch(() => []);
     this.#held.delete(lease.name);
     this.#leaving.delete(lease.name);
-    this.#over.delete(lease.name);
     if (this.#held.size === 0) {
       clearInterval(this.#renewal);
       this.#renewal = undefined;
@@ -157,26 +193,24 @@ export class LaneLeases {
     return replies.slice(1);
   }
 
-  /** Prolongs the leases, and looks whether their terms still stand: a message that said otherwise may have been missed. */
   async #renew(): Promise<void> {
-    const held = [...this.#held.values()].filter(({ name }) => !this.#leaving.has(name));
-    if (held.length === 0) return;
-    const current = new Set(this.options.handler.offers(this.lane).map(termsOf));
-    for (const { name, offer } of held) if (!current.has(termsOf(offer))) this.#over.add(name);
-    const pairs = held.flatMap(({ name, offer }) =>
+    const standing = [...this.#held.values()].filter(
+      (one) => !this.#leaving.has(one.lease.name) && this.#left(one) > 0,
+    );
+    const pairs = standing.flatMap(({ lease: { name, offer } }) =>
       offer.limits.filter(({ connections }) => connections !== undefined).flatMap(({ key }) => [key, name]),
     );
-    const scopes = [...new Set(held.flatMap(({ offer }) => offer.scopes))];
-    const [, suspended] = (await this.options.redis.group.exec([
-      { name: renewLeases.name, script: renewLeases, args: [LEASE_DURATION, ...pairs] },
-      { name: suspendedScopes.name, script: suspendedScopes, args: scopes },
-    ])) as [number, string[]];
-    for (const scope of suspended) this.recall(scope);
-    if (this.#over.size > 0) this.options.onRecall?.();
+    if (pairs.length === 0) return;
+    const asked = performance.now();
+    const args = [LEASE_DURATION, ...pairs];
+    try {
+      await this.options.redis.group.exec([{ name: renewLeases.name, script: renewLeases, args }]);
+      for (const one of standing) one.confirmedAt = asked;
+    } catch {
+      // Redis is away: they lapse where it is so for long.
+    }
   }
 }
-
-const termsOf = ({ limits, scopes }: Offer) => JSON.stringify([limits, scopes]);
 
 /** A limit by hour or day counts; shorter ones are spaced. */
 const isQuota = ({ period }: { readonly period: number }) => period > 60_000;

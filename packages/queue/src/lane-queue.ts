@@ -2,6 +2,7 @@ import type { LaneJob } from '@waypost/mail';
 import type { Command } from '@waypost/redis';
 import { BullQueue } from './bull.js';
 import { LANE_PREFIX, LANES_DUE, laneQueueName, WAKE_LANES } from './names.js';
+import { retireLane } from './scripts/retire.js';
 
 /** How long a taken job stays its taker's without renewal, ms. */
 export const LOCK_DURATION = 60_000;
@@ -52,4 +53,19 @@ export function wakeLane(lane: string, at: number, count: number): Command[] {
     { name: 'zadd', args: [LANES_DUE, 'LT', at, lane] },
     { name: 'publish', args: [WAKE_LANES, `${count} ${at} ${lane}`] },
   ];
+}
+
+const RETIRE_KEYS = [
+  ...(['wait', 'active', 'delayed', 'paused', 'lanes'] as const),
+  ...(['meta', 'events', 'id', 'marker', 'stalled', 'stalled-check'] as const),
+];
+
+/**
+ * Removes a lane that is empty, or says when it has work next; see `retireLane`. Jobs that are only active belong to others;
+ * were one of them to die, the heartbeat gives its jobs back.
+ */
+export function retirement(lane: string): Command {
+  const queue = laneQueue(lane);
+  const keys = RETIRE_KEYS.map((type) => (type === 'lanes' ? LANES_DUE : queue.key(type)));
+  return { name: retireLane.name, script: retireLane, args: [...keys, lane, Date.now() + LOCK_DURATION, WAKE_LANES] };
 }

@@ -6,12 +6,10 @@ import { type BullQueue, JobLostError, parseTaken, type Taken, type TakenJob } f
 import type { Deliverers } from './deliverers.js';
 import type { HeldJobs } from './held-jobs.js';
 import { LaneLeases, type Lease, type Refusal } from './lane-leases.js';
-import { callOthers, LOCK_DURATION, laneQueue, wakeLane } from './lane-queue.js';
+import { callOthers, laneQueue, retirement, wakeLane } from './lane-queue.js';
 import { lockToken } from './lock-token.js';
-import { LANES_DUE, WAKE_LANES } from './names.js';
 import { execUntilDone, isRedisTrouble } from './persist.js';
 import type { LaneHandler, LaneLedger, LaneSession, Settlement } from './port.js';
-import { retireLane } from './scripts/retire.js';
 import type { SessionSlots } from './session-slots.js';
 
 export interface LaneRunnerOptions {
@@ -36,10 +34,12 @@ const PARKED = 1_000;
 const FAIR_SHARE = 20;
 /** Others are called no more often than this, ms. */
 const CALL_EVERY = 250;
-const LONGEST_TIMER = 0x7fffffff;
+/** A lane that was refused asks no later again, ms: the configuration or the day may have given it more. */
+const PARKED_MOST = 60_000;
 
 /** One lease at work. */
 interface Working {
+  readonly lease: Lease;
   session: LaneSession;
   /** On the locks of its jobs. */
   readonly token: string;
@@ -52,7 +52,7 @@ export class LaneRunner {
   readonly #queue: BullQueue;
   readonly #leases: LaneLeases;
   /** Sessions waiting for work with their lease and connection kept; the last one in is the first one out. */
-  readonly #idle: { readonly lease: Lease; resume(work: boolean): void }[] = [];
+  readonly #idle: ((work: boolean) => void)[] = [];
   readonly #hurry = new AbortController();
   /** Set while no further session is to be asked for. */
   #parked: NodeJS.Timeout | undefined;
@@ -69,7 +69,7 @@ export class LaneRunner {
     private readonly options: LaneRunnerOptions,
   ) {
     this.#queue = laneQueue(lane);
-    this.#leases = new LaneLeases(lane, { ...options, onRecall: () => this.#dismissIdle() });
+    this.#leases = new LaneLeases(lane, options);
   }
 
   get sessions(): number {
@@ -86,7 +86,7 @@ export class LaneRunner {
     this.#wakes += 1;
     let left = count;
     while (left > 0 && this.#idle.length > 0) {
-      this.#idle.pop()?.resume(true);
+      this.#idle.pop()?.(true);
       left -= 1;
     }
     const { limit, size } = this.#leases;
@@ -104,6 +104,11 @@ export class LaneRunner {
     void redis.group.exec(callOthers(this.lane, count)).catch(() => undefined);
   }
 
+  /** The terms of a scope have changed: sessions within it ask anew before their next message. */
+  reshaped(scope: string): void {
+    this.#leases.reshaped(scope);
+  }
+
   /** What held the lane back may be gone: asks again at once. */
   unpark(): void {
     if (this.#parked === undefined) return;
@@ -112,23 +117,10 @@ export class LaneRunner {
     this.wake(1);
   }
 
-  /** The terms of a scope have changed: sessions under it end after the message they are at, and ask anew. */
-  recall(scope: string): void {
-    if (this.#leases.recall(scope)) this.#dismissIdle();
-  }
-
-  #dismissIdle(): void {
-    const over = this.#idle.filter(({ lease }) => !this.#leases.stands(lease));
-    for (const idle of over) {
-      this.#idle.splice(this.#idle.indexOf(idle), 1);
-      idle.resume(false);
-    }
-  }
-
   /** Resolves when no session is left. */
   drain(): Promise<void> {
     clearTimeout(this.#parked);
-    for (const { resume } of this.#idle.splice(0)) resume(false);
+    for (const resume of this.#idle.splice(0)) resume(false);
     this.#hurry.abort();
     if (this.#leases.size === 0 && !this.#starting) return Promise.resolve();
     return new Promise((resolve) => {
@@ -140,7 +132,7 @@ export class LaneRunner {
   #park({ reason, wait }: Refusal): void {
     if (reason === 'connections' || this.#parked !== undefined || !this.options.running()) return;
     const least = this.#leases.size > 0 || reason === 'rate' ? PARKED : 0;
-    const pause = Math.min(LONGEST_TIMER, Math.max(least, wait) * (1 + Math.random() / 10));
+    const pause = Math.min(PARKED_MOST, Math.max(least, wait)) * (1 + Math.random() / 10);
     this.#parked = setTimeout(() => this.unpark(), pause);
     this.#parked.unref();
   }
@@ -186,6 +178,7 @@ export class LaneRunner {
   /** The life of one lease: sessions that drain the lane, idle, and are closed. */
   async #run(lease: Lease): Promise<void> {
     const state: Working = {
+      lease,
       session: this.options.handler.open(this.lane, lease),
       token: lockToken(this.options.replica),
       served: 0,
@@ -199,7 +192,7 @@ export class LaneRunner {
     }
     await this.#close(state.session);
     const last = this.#leases.size === 1 && !this.#starting && this.#parked === undefined;
-    const [retired] = await this.#leases.release(lease, last ? [this.#retirement()] : []);
+    const [retired] = await this.#leases.release(lease, last ? [retirement(this.lane)] : []);
     this.options.slots.give(1);
     if (this.#leases.size > 0 || this.#starting) return;
     if (this.#parked !== undefined) this.#done?.();
@@ -212,14 +205,14 @@ export class LaneRunner {
     let taken: Taken & { readonly withheld?: boolean } = await this.#take(state.token, seen);
     while (taken.job) {
       lease.permits?.spend();
-      const goOn = () => this.#mayGoOn(lease, state);
+      const goOn = () => this.#mayGoOn(state);
       taken = await this.#work(state, taken.job, seen, goOn);
       state.served += 1;
       if (state.session.alive) continue;
       await this.#close(state.session);
       state.session = this.options.handler.open(this.lane, lease);
     }
-    if (!this.options.running() || !this.#leases.stands(lease)) return false;
+    if (!this.options.running()) return false;
     if (state.served >= FAIR_SHARE && this.options.slots.contended) {
       // Others wait for a slot: this lane stands in line behind them.
       this.options.slots.stand(this.lane, () => this.wake(1));
@@ -231,7 +224,13 @@ export class LaneRunner {
     }
     // A wake that came while the last answer was on its way may be about a job that it did not see.
     if (seen.wakes !== this.#wakes) return true;
-    return this.#idleForWork(lease, Math.min(taken.nextAt ?? this.#retryAt, this.#retryAt));
+    return this.#idleForWork(Math.min(taken.nextAt ?? this.#retryAt, this.#retryAt));
+  }
+
+  /** Asks for a lease in place of one that ends, as the terms are now. */
+  #askAnew(): void {
+    this.#wanted = Math.max(this.#wanted, 1);
+    void this.#startSessions();
   }
 
   /** The rate allows more than the sessions there are make use of. */
@@ -241,8 +240,8 @@ export class LaneRunner {
   }
 
   /** Whether the next job may be taken together with the end of this one. */
-  #mayGoOn(lease: Lease, { session, served }: Working): boolean {
-    if (!session.alive || !this.options.running() || !this.#leases.stands(lease)) return false;
+  #mayGoOn({ lease, session, served }: Working): boolean {
+    if (!session.alive || !this.options.running() || this.#leases.outdated(lease)) return false;
     if (served >= FAIR_SHARE && this.options.slots.contended) return false;
     return !lease.permits || lease.permits.wait() === 0;
   }
@@ -250,12 +249,17 @@ export class LaneRunner {
   /** Waits until the next message may go. @returns false when it may not for long, and the session is to end. */
   async #permitted(lease: Lease): Promise<boolean> {
     const { permits } = lease;
-    if (!this.#leases.stands(lease)) return false;
+    if (this.#leases.outdated(lease)) {
+      this.#askAnew();
+      return false;
+    }
     if (!permits) return true;
     if (permits.wait() === undefined) {
       const refusal = await this.#leases.permit(lease);
       if (refusal) {
-        this.#park(refusal);
+        // What one source may not, another may; where none may, that answer says for how long.
+        if (this.#leases.ways > 1) this.#askAnew();
+        else this.#park(refusal);
         return false;
       }
     }
@@ -285,30 +289,29 @@ export class LaneRunner {
    * @param nextAt when a delayed job is due as far as is known, else infinity.
    * @returns whether there is work; false once it was idle for long enough.
    */
-  #idleForWork(lease: Lease, nextAt: number): Promise<boolean> {
+  #idleForWork(nextAt: number): Promise<boolean> {
     const { idle, slots } = this.options;
     const due = Math.max(0, nextAt - Date.now());
     return new Promise((resolve) => {
-      const end = (work: boolean) => {
+      const resume = (work: boolean) => {
         clearTimeout(timer);
         slots.deleteIdle(makeRoom);
         resolve(work);
       };
-      const waiting = { lease, resume: end };
       const leave = (work: boolean) => {
-        this.#idle.splice(this.#idle.indexOf(waiting), 1);
-        end(work);
+        this.#idle.splice(this.#idle.indexOf(resume), 1);
+        resume(work);
       };
       const makeRoom = () => leave(false);
       const timer = setTimeout(() => leave(due <= idle), Math.min(idle, due));
-      this.#idle.push(waiting);
+      this.#idle.push(resume);
       slots.addIdle(makeRoom);
     });
   }
 
   /** One attempt at a job; its record, its end and the next job in one transaction. */
   async #work(
-    { session, token }: Working,
+    { lease, session, token }: Working,
     taken: TakenJob,
     seen: { wakes: number },
     goOn: () => boolean,
@@ -316,8 +319,11 @@ export class LaneRunner {
     const { held, ledger, redis, signal } = this.options;
     const job = JSON.parse(taken.data) as LaneJob;
     held.add(this.#queue, taken.id, token);
+    let settled = () => {};
     try {
-      const settlement = await this.#attempt(session, job, taken, token);
+      const settlement = this.#leases.lapsed(lease) ? PUT_BACK() : await this.#attempt(session, job, taken, token);
+      // A connection is not kept without a lease, however long the record waits for Redis.
+      settled = this.#leases.whenLapsed(lease, () => void this.#close(session));
       const next = goOn();
       const commands = [...ledger.settle(job, settlement), this.#finish(taken.id, token, settlement, next)];
       seen.wakes = this.#wakes;
@@ -337,6 +343,7 @@ export class LaneRunner {
       if (error instanceof JobLostError) return {};
       throw error;
     } finally {
+      settled();
       held.delete(this.#queue, taken.id, token);
     }
   }
@@ -365,7 +372,7 @@ export class LaneRunner {
   async #retire(known: number | undefined): Promise<void> {
     let state = known;
     try {
-      state ??= ((await this.options.redis.group.exec([this.#retirement()])) as [number])[0];
+      state ??= ((await this.options.redis.group.exec([retirement(this.lane)])) as [number])[0];
     } catch (error) {
       this.#report(error, `retiring lane ${this.lane}`);
     }
@@ -380,19 +387,10 @@ export class LaneRunner {
     this.#done?.();
   }
 
-  /** Jobs that are only active belong to others; were one of them to die, the heartbeat gives its jobs back. */
-  #retirement(): Command {
-    const keys = RETIRE_KEYS.map((type) => (type === 'lanes' ? LANES_DUE : this.#queue.key(type)));
-    const args = [...keys, this.lane, Date.now() + LOCK_DURATION, WAKE_LANES];
-    return { name: retireLane.name, script: retireLane, args };
-  }
-
   #report(error: unknown, context: string): void {
     if (!isRedisTrouble(error)) this.options.onError?.(error as Error, context);
   }
 }
 
-const RETIRE_KEYS = [
-  ...(['wait', 'active', 'delayed', 'paused', 'lanes'] as const),
-  ...(['meta', 'events', 'id', 'marker', 'stalled', 'stalled-check'] as const),
-];
+/** For a job that was taken with a lease that others may have by now: it was not tried. */
+const PUT_BACK = (): Settlement => ({ outcomes: [], events: [], retryAt: Date.now() + 1 });

@@ -3,7 +3,7 @@ import { Deliverers } from './deliverers.js';
 import { HeldJobs } from './held-jobs.js';
 import { laneQueue } from './lane-queue.js';
 import { LaneRunner } from './lane-runner.js';
-import { DELIVERERS, LANES_DUE, LEASE_FREED, SHAPE_CHANGED, WAKE_LANES } from './names.js';
+import { DELIVERERS, LANES_DUE, LEASE_FREED, WAKE_LANES } from './names.js';
 import type { LaneHandler, LaneLedger } from './port.js';
 import { SessionSlots } from './session-slots.js';
 
@@ -63,7 +63,7 @@ export class LaneScheduler {
     subscriber.on('message', this.#onMessage);
     subscriber.on('ready', this.#look);
     group.on('available', this.#look);
-    await subscriber.subscribe(WAKE_LANES, LEASE_FREED, DELIVERERS, SHAPE_CHANGED);
+    await subscriber.subscribe(WAKE_LANES, LEASE_FREED, DELIVERERS);
     await this.#deliverers.start();
     this.#sweep = setInterval(() => {
       this.#sweeps += 1;
@@ -82,6 +82,11 @@ export class LaneScheduler {
   /** Jobs being attempted now. */
   get attempting(): number {
     return this.#held.size;
+  }
+
+  /** Says that the terms of a scope have changed, as it was suspended, slowed or freed. */
+  reshaped(scope: string): void {
+    for (const runner of this.#runners.values()) runner.reshaped(scope);
   }
 
   /** Takes no further jobs; resolves when the running attempts are settled, or cut short after `deadline` ms. */
@@ -104,7 +109,6 @@ export class LaneScheduler {
     if (!this.#running) return;
     if (channel === LEASE_FREED && message === '*') for (const runner of this.#runners.values()) runner.unpark();
     else if (channel === LEASE_FREED) this.#runner(message).wake(1);
-    if (channel === SHAPE_CHANGED) for (const runner of this.#runners.values()) runner.recall(message);
     if (channel === DELIVERERS) void this.#deliverers.refresh();
     if (channel !== WAKE_LANES) return;
     const [count = '1', at = '0', ...rest] = message.split(' ');

@@ -51,8 +51,8 @@ export class Permits {
     this.#due.shift();
   }
 
-  /** Permits of a quota that were not used: they are given back. */
+  /** Permits that were not used and not told of: quotas get them back, however old they are. */
   get unused(): number {
-    return this.#gap > 0 ? 0 : this.#due.length;
+    return this.#due.length + this.#lost;
   }
 }

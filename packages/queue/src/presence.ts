@@ -13,25 +13,31 @@ export interface PresenceOptions {
   readonly policy: PolicyQueue;
   /** No other process can be alive: what any other left behind is given back at the start. */
   readonly alone?: boolean;
+  /** Silent for this long, a replica counts as dead, ms; four heartbeats. 20 s where left out. */
+  readonly silence?: number;
   /** Called with the jobs that were given back. */
   readonly onReaped?: (replica: string, jobs: number) => void;
   readonly onError?: (error: Error, context: string) => void;
 }
 
-/** Silent for this long, a replica counts as dead, ms; four heartbeats. */
 const SILENCE = 20_000;
 
 /** Says that this replica lives, and gives back the jobs and leases of replicas that died. */
 export class Presence {
   #timer: NodeJS.Timeout | undefined;
+  /** Since when Redis has heard this replica without a break, ms on the monotonic clock. */
+  #heardSince = 0;
+  readonly #silence: number;
 
-  constructor(private readonly options: PresenceOptions) {}
+  constructor(private readonly options: PresenceOptions) {
+    this.#silence = options.silence ?? SILENCE;
+  }
 
   async start(): Promise<void> {
     await this.#beat(this.options.alone === true);
     this.#timer = setInterval(() => {
       this.#beat(false).catch((error: Error) => this.options.onError?.(error, 'heartbeat'));
-    }, SILENCE / 4);
+    }, this.#silence / 4);
     this.#timer.unref();
   }
 
@@ -43,11 +49,14 @@ export class Presence {
   }
 
   async #beat(othersAreDead: boolean): Promise<void> {
-    const args = [REPLICAS, this.options.replica, SILENCE, othersAreDead ? '1' : '0'];
+    // After Redis was away the others first say that they live, and record what they did meanwhile.
+    const calm = performance.now() - this.#heardSince > this.#silence / 2;
+    const args = [REPLICAS, this.options.replica, this.#silence, othersAreDead ? '1' : calm ? '0' : ''];
     const [dead] = (await this.options.executor.exec([{ name: heartbeat.name, script: heartbeat, args }])) as [
-      string[],
+      string[] | null,
     ];
-    for (const replica of dead) await this.#reap(replica);
+    if (!dead) this.#heardSince = performance.now();
+    for (const replica of dead ?? []) await this.#reap(replica);
   }
 
   async #reap(dead: string): Promise<void> {

@@ -1,4 +1,6 @@
 export * from './client/client.js';
+export { type ProxiedWay, ProxyError, type ProxyFault } from './client/proxy.js';
+export { type Endpoint, formatProxyHeader } from './client/proxy-header.js';
 export * from './server/address-key.js';
 export * from './server/certificates.js';
 export type { SessionLimits } from './server/connection.js';

@@ -29,7 +29,11 @@ export interface DeliveryDeps {
 export function createDelivery(deps: DeliveryDeps): Service {
   const { runtime, config, redis } = deps;
   const { delivery } = config();
-  const shape = new ShapeState(redis, (error) => runtime.log.error({ error: error.message }, 'reading limits'));
+  const shape = new ShapeState(
+    redis,
+    (error) => runtime.log.error({ error: error.message }, 'reading limits'),
+    (scope) => scheduler.reshaped(scope),
+  );
   const scheduler = new LaneScheduler({
     redis,
     replica: deps.replica,

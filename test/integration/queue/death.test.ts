@@ -33,11 +33,15 @@ function holder(replica: string): { child: ChildProcess; held: () => string[] } 
   return { child, held: () => output.split('\n').filter(Boolean) };
 }
 
+/** How long a replica may be silent here, ms. */
+const SILENCE = 1000;
+
 /** Starts what gives back the jobs of the dead. @returns whose jobs it gave back, and how many. */
-async function presence(replica: string, alone = false): Promise<[string, number][]> {
+async function presence(replica: string, { alone = false, redis = opened.redis } = {}): Promise<[string, number][]> {
   const reaped: [string, number][] = [];
   const onReaped = (dead: string, jobs: number) => reaped.push([dead, jobs]);
-  const one = new Presence({ executor: opened.redis.group, replica, policy, alone, onReaped });
+  const onError = () => undefined;
+  const one = new Presence({ executor: redis.group, replica, policy, alone, silence: SILENCE, onReaped, onError });
   closing.push(() => one.stop());
   await one.start();
   return reaped;
@@ -80,7 +84,9 @@ describe('a process that is killed', () => {
     await waitFor('the policy job nobody held', () => judged.length === 1);
     // As if its last heartbeat had been long ago.
     await client.zadd('wp:replicas', 0, 'dead');
-    expect(await presence('alive')).toEqual([['dead', 3]]);
+    const reaped = await presence('alive');
+    await waitFor('the dead one to be noticed', () => reaped.length > 0);
+    expect(reaped).toEqual([['dead', 3]]);
     await waitFor('all lane jobs', () => one.attempted.length === 6);
     expect([...one.attempted].sort()).toEqual(numbered(6));
     await waitFor('both policy jobs', () => judged.length === 2);
@@ -94,7 +100,7 @@ describe('a process that is killed', () => {
     const { child, held } = holder('predecessor');
     await waitFor('it to hold jobs', () => held().length === 2);
     await end(child, 'SIGKILL');
-    expect(await presence('successor', true)).toEqual([['predecessor', 2]]);
+    expect(await presence('successor', { alone: true })).toEqual([['predecessor', 2]]);
     const one = await survivor('successor');
     await waitFor('all lane jobs', () => one.attempted.length === 3);
   });
@@ -112,6 +118,24 @@ describe('a process that is killed', () => {
     expect(one.attempted).toEqual(['elsewhere']);
     expect(await opened.redis.client.llen(laneQueue(LANE).key('active'))).toBe(2);
     expect(await opened.redis.client.zcard('wp:replicas')).toBe(2);
+  });
+});
+
+describe('processes that Redis was away from', () => {
+  it('take none of them for dead, as none could say that it lives', async () => {
+    const [a, b] = [await opened.another(), await opened.another()];
+    const reaped = await Promise.all([presence('a', { redis: a }), presence('b', { redis: b })]);
+    // A third is long gone, and is told from them.
+    await opened.redis.client.zadd('wp:replicas', Date.now() - 60_000, 'gone');
+    await waitFor('the dead one to be noticed', () => reaped.flat().length > 0);
+    expect(reaped.flat().map(([dead]) => dead)).toEqual(['gone']);
+    process.kill(opened.server.pid, 'SIGSTOP');
+    await new Promise((resolve) => setTimeout(resolve, SILENCE * 2));
+    process.kill(opened.server.pid, 'SIGCONT');
+    await opened.redis.client.zadd('wp:replicas', Date.now() - 60_000, 'gone too');
+    await waitFor('the next dead one to be noticed', () => reaped.flat().length > 1);
+    expect(reaped.flat().map(([dead]) => dead)).toEqual(['gone', 'gone too']);
+    expect((await opened.redis.client.zrange('wp:replicas', '0', '-1')).sort()).toEqual(['a', 'b']);
   });
 });
 
@@ -134,7 +158,9 @@ describe('a job that was taken over', () => {
     await stalled.scheduler.start();
     await waitFor('it to be taken', () => stalled.attempted.length === 1);
     await opened.redis.client.zadd('wp:replicas', 0, 'stalled');
-    expect(await presence('other')).toEqual([['stalled', 1]]);
+    const reaped = await presence('other');
+    await waitFor('the stalled one to be noticed', () => reaped.length > 0);
+    expect(reaped).toEqual([['stalled', 1]]);
 
     const second = Promise.withResolvers<void>();
     const fences: boolean[] = [];

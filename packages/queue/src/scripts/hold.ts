@@ -51,23 +51,6 @@ redis.call('PUBLISH', '${LEASE_FREED}', '*')
 return 1`,
 };
 
-/**
- * Tells which scopes are suspended now.
- *   ARGV scopes
- *   returns those of them
- */
-export const suspendedScopes: Script = {
-  name: 'waypostSuspendedScopes',
-  keys: 0,
-  lua: `${NOW}
-local found = {}
-for _, scope in ipairs(ARGV) do
-  local till = redis.call('HGET', '${HOLD}' .. scope, 'till')
-  if till and tonumber(till) > now then found[#found + 1] = scope end
-end
-return found`,
-};
-
 /** A scope whose probe fails is suspended for twice as long, up to this many doublings. */
 const DOUBLINGS = 4;
 

@@ -11,8 +11,9 @@ import { HOLD, LEASE, LEASES, PACE, QUOTA, WAITERS, WINDOW } from '../names.js';
  *            what refused: '' | 'suspended' | 'probing' | 'connections' | 'rate' | 'offers', key that refused, ms to wait]
  *
  * Concurrency: a sorted set a key, holder → expiry. Rates by second and minute are spaced evenly (GCRA: the theoretical
- * arrival time of the next message); those by hour and day are quotas in 60 slots of a sliding window. A suspension that has
- * ended lets one session through with one message; who succeeds lifts it.
+ * arrival time of the next message); those by hour and day are quotas in 60 slots of a sliding window. Of several limits the
+ * slowest spaces the messages, and each counts them from its own next place, so that a slow site takes no time from others
+ * that share a limit with it. A suspension that has ended lets one session through with one message; who succeeds lifts it.
  */
 export const acquireLease: Script = {
   name: 'waypostAcquireLease',
@@ -69,6 +70,7 @@ for index, offer in ipairs(req.offers) do
         if rate.period > 60000 then
           local key = '${QUOTA}' .. limit.key .. ':' .. rate.period
           local left, frees, slot = quota(rate, key)
+          left = left + (req.lost or 0)
           if left < 1 then
             ok = false
             refuse('rate', limit.key, frees)
@@ -86,7 +88,7 @@ for index, offer in ipairs(req.offers) do
           else
             n = math.min(n, math.floor((req.horizon - ahead) / gap) + 1)
             delay, interval = math.max(delay, ahead), math.max(interval, gap)
-            spend[#spend + 1] = { key = key, gap = gap }
+            spend[#spend + 1] = { key = key, gap = gap, ahead = ahead }
           end
         end
       end
@@ -127,10 +129,10 @@ for index, offer in ipairs(req.offers) do
       if probe ~= '' then redis.call('HSET', '${HOLD}' .. probe, 'prober', req.holder, 'probing', now + req.ttl) end
       for _, one in ipairs(spend) do
         if one.gap then
-          local tat = now + delay + n * one.gap
+          local tat = now + one.ahead + n * one.gap
           redis.call('SET', one.key, string.format('%.3f', tat), 'PX', math.ceil(tat - now) + 1000)
         else
-          redis.call('HINCRBY', one.key, one.slot, n)
+          redis.call('HINCRBY', one.key, one.slot, n - (req.lost or 0))
           redis.call('PEXPIRE', one.key, one.period)
         end
       end

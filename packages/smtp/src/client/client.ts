@@ -1,4 +1,4 @@
-import { connect as connectSocket, isIP } from 'node:net';
+import { connect as connectSocket, isIP, type Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import {
   type AttemptPhase,
@@ -12,6 +12,7 @@ import {
 } from '@waypost/mail';
 import type { SMTPConnectionOptions } from 'nodemailer/lib/smtp-connection';
 import { ClientConnection } from './connection.js';
+import { connectThrough, type ProxiedWay, ProxyError, type ProxyFault } from './proxy.js';
 
 export type TlsMode = 'none' | 'opportunistic' | 'required' | 'verify';
 
@@ -38,6 +39,8 @@ export interface Hop {
   readonly lmtp?: boolean;
   readonly ehlo: string;
   readonly localAddress?: string | undefined;
+  /** The proxy to connect through, in place of a local address. */
+  readonly via?: ProxiedWay | undefined;
   readonly auth?: { readonly user: string; readonly password: string } | undefined;
   readonly timeouts: ClientTimeouts;
 }
@@ -48,6 +51,8 @@ export class HopError extends Error {
     readonly phase: AttemptPhase,
     readonly outcome: Outcome,
     cause: unknown,
+    /** Set where it went wrong on the way through a proxy: `host` is what the proxy says of the host. */
+    readonly fault?: ProxyFault,
   ) {
     super(outcome.reply.text, { cause });
     this.name = 'HopError';
@@ -92,7 +97,8 @@ export class SmtpClient {
    * @throws HopError
    */
   static async connect(hop: Hop): Promise<SmtpClient> {
-    const connection = new ClientConnection(toOptions(hop));
+    const socket = hop.via ? await through(hop, hop.via) : undefined;
+    const connection = new ClientConnection(toOptions(hop, socket));
     const client = new SmtpClient(hop, connection);
     try {
       await new Promise<void>((resolve, reject) => {
@@ -294,7 +300,24 @@ const orcptOf = (orcpt: string, smtputf8: boolean) => (/^utf-8;/i.test(orcpt) ? 
 const needsUtf8 = ({ sender, recipients }: Transaction) =>
   [sender, ...recipients].some((address) => /[^\x00-\x7f]/.test(address));
 
-function toOptions(hop: Hop): SMTPConnectionOptions {
+/** @throws HopError */
+async function through({ host, address, port, timeouts }: Hop, way: ProxiedWay): Promise<Socket> {
+  try {
+    return await connectThrough(way, { address, port }, timeouts.connect);
+  } catch (error) {
+    throw viaProxy(error as ProxyError, `${host} [${address}]`);
+  }
+}
+
+/** Whatever a proxy does, mail is tried again. */
+function viaProxy(error: ProxyError, peer: string): HopError {
+  const outcome = classifyFailure('connect', error, peer);
+  const reply = { ...outcome.reply, text: `${peer}: ${error.message}` };
+  return new HopError('connect', { ...outcome, reply }, error, error.fault);
+}
+
+/** @param socket already at the host, through a proxy. */
+function toOptions(hop: Hop, socket = hop.unix ? connectSocket(hop.address) : undefined): SMTPConnectionOptions {
   const { timeouts } = hop;
   const longest = Math.max(timeouts.command, timeouts.data, timeouts.final_dot);
   return {
@@ -314,13 +337,18 @@ function toOptions(hop: Hop): SMTPConnectionOptions {
     tls: { rejectUnauthorized: hop.tls === 'verify', minVersion: hop.tls === 'verify' ? 'TLSv1.2' : 'TLSv1' },
     ...(isIP(hop.host) ? {} : { servername: hop.host }),
     ...(hop.localAddress ? { localAddress: hop.localAddress } : {}),
-    ...(hop.unix ? { connection: connectSocket(hop.address) } : {}),
+    ...(socket ? { connection: socket } : {}),
   };
 }
 
 function toHopError(error: Error & Failure, hop: Hop): HopError {
   const phase = phaseOf(error);
   const peer = hop.unix ? hop.host : `${hop.host} [${hop.address}]`;
+  if (hop.via?.proxy.kind === 'haproxy' && !error.response && (phase === 'connect' || phase === 'greeting')) {
+    // It connects, or fails to, without a word.
+    const { name } = hop.via.proxy;
+    return viaProxy(new ProxyError(name, 'way', `gave no connection that greets us: ${error.message}`), peer);
+  }
   const outcome = error.response
     ? classifyReply(phase, parseReply(error.response))
     : classifyFailure(phase, error, peer);

@@ -13,6 +13,8 @@ export class ShapeState {
   constructor(
     private readonly redis: RedisHandle,
     private readonly onError: (error: Error) => void,
+    /** Told of a scope whose terms have changed, once they are known here. */
+    private readonly onChanged: (scope: string) => void = () => undefined,
   ) {}
 
   async start(): Promise<void> {
@@ -70,8 +72,8 @@ export class ShapeState {
     return true;
   }
 
-  readonly #onMessage = (channel: string): void => {
-    if (channel === SHAPE_CHANGED) void this.#read();
+  readonly #onMessage = (channel: string, scope: string): void => {
+    if (channel === SHAPE_CHANGED) void this.#read().then(() => this.onChanged(scope));
   };
 
   readonly #read = async (): Promise<void> => {

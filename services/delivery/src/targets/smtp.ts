@@ -1,9 +1,9 @@
-import { type Config, type EgressSource, type RouteConfig, routeId } from '@waypost/config';
+import { type Config, type EgressSource, parseProxy, type RouteConfig, routeId } from '@waypost/config';
 import type { MailResolver } from '@waypost/dns';
 import { type JobRecipient, type LaneJob, type Outcome, type Reply, SmtpError, type Target } from '@waypost/mail';
 import type { Metrics } from '@waypost/runtime';
 import type { LaneTerms } from '@waypost/shaping';
-import { type Hop, HopError, SmtpClient, type TlsMode } from '@waypost/smtp';
+import { type Hop, HopError, type ProxiedWay, SmtpClient, type TlsMode } from '@waypost/smtp';
 import { forAll, type LaneTarget, type Outgoing, type Result, type TargetOutcome } from '../target.js';
 
 export interface SmtpTargetDeps {
@@ -122,9 +122,11 @@ export class SmtpTarget implements LaneTarget {
       } catch (error) {
         this.deps.metrics.deliveryConnections.inc({
           target: this.kind,
-          result: error instanceof HopError ? error.phase : 'error',
+          result: error instanceof HopError ? (error.fault ? 'proxy' : error.phase) : 'error',
         });
         last = error;
+        // Without its proxy the source reaches no other host either.
+        if (error instanceof HopError && error.fault === 'proxy') break;
       }
     }
     throw last;
@@ -148,7 +150,7 @@ export class SmtpTarget implements LaneTarget {
     const common = {
       ehlo: source?.ehlo ?? delivery.ehlo ?? server.hostname,
       timeouts: delivery.timeouts,
-      localAddress: source?.address ?? delivery.local_address,
+      ...wayFrom(source, delivery.local_address),
       tls: this.#tls(job, route),
       lmtp: target.kind === 'lmtp' || target.kind === 'lmtp-unix',
       implicit: target.kind === 'smtps',
@@ -156,7 +158,7 @@ export class SmtpTarget implements LaneTarget {
     };
     const { resolver } = this.deps;
     if (target.kind === 'lmtp-unix') {
-      yield { ...common, address: target.path, port: 0, host: target.path, unix: true };
+      yield { ...common, via: undefined, address: target.path, port: 0, host: target.path, unix: true };
     } else if (target.kind === 'mx') {
       for await (const { address, name } of resolver.candidates(target.domain)) {
         yield { ...common, address, host: name, port: delivery.mx_port };
@@ -183,6 +185,16 @@ export class SmtpTarget implements LaneTarget {
   }
 }
 
+/** @returns what of a hop the egress source decides: a local address, or the proxy. */
+function wayFrom(source: EgressSource | undefined, own: string | undefined): Pick<Hop, 'localAddress' | 'via'> {
+  if (source?.proxy === undefined) return { localAddress: source?.address ?? own };
+  const proxy = parseProxy(source.proxy);
+  const { address } = source;
+  // A haproxy one connects from that address itself: it is not ours to bind to.
+  const via: ProxiedWay = proxy.kind === 'haproxy' ? { proxy, source: address } : { proxy, localAddress: address };
+  return { via };
+}
+
 const LOST: Reply = { code: 451, enhanced: '4.4.2', text: 'The connection was lost before this recipient was tried' };
 
 /** No session: a lasting refusal of the domain itself bounces, all else is tried again. */
@@ -194,7 +206,8 @@ function failed(job: LaneJob, error: unknown): TargetOutcome {
   if (error instanceof HopError)
     return {
       results: forAll(job, resultOf(error.outcome)),
-      hostTrouble: true,
+      // A proxy's trouble says nothing of the site.
+      ...(error.fault === undefined || error.fault === 'host' ? { hostTrouble: true } : {}),
     };
   const text = `The next hop could not be reached: ${(error as Error).message}`;
   return { results: forAll(job, { result: 'deferred', reply: { code: 451, enhanced: '4.4.1', text } }) };
