@@ -47,8 +47,11 @@ export async function startRelay({ listeners, config, peer: options }: RelayOpti
 }
 
 /** A dialog that has said EHLO. */
-export async function greet(port: number, localAddress?: string): Promise<SmtpDialog> {
-  const dialog = await SmtpDialog.open(port, localAddress);
+export async function greet(
+  port: number,
+  { localAddress, secure = false }: { localAddress?: string; secure?: boolean } = {},
+): Promise<SmtpDialog> {
+  const dialog = secure ? await SmtpDialog.openTls(port) : await SmtpDialog.open(port, localAddress);
   await dialog.reply();
   await dialog.say('EHLO client.test');
   return dialog;

@@ -12,11 +12,13 @@ export interface Sent {
   readonly rcpt?: string;
   readonly body?: string;
   readonly listener?: string;
+  /** Its listener speaks TLS from the first octet. */
+  readonly secure?: boolean;
 }
 
 /** Submits a message, over the trusted listener unless another is named. @returns its id. */
 export async function submit(relay: Relay, subject: string, sent: Sent = {}): Promise<string> {
-  const dialog = await greet(relay.waypost.port(sent.listener ?? 'trusted'));
+  const dialog = await greet(relay.waypost.port(sent.listener ?? 'trusted'), { secure: sent.secure === true });
   const { from = 'a@example.com', to = 'b@example.org', mail = '', rcpt = '', body = 'hello\r\n' } = sent;
   const say = async (line: string) => {
     const reply = await dialog.say(line);

@@ -193,6 +193,15 @@ export const configSchema = z.strictObject({
       mx_port: z.int().default(25),
       ehlo: z.string().optional(),
       dns_servers: z.array(z.string()).default([]),
+      /**
+       * The name servers validate DNSSEC, and nobody can come between them and us: hosts with TLSA records are then
+       * authenticated by DANE.
+       */
+      dnssec: z.boolean().default(false),
+      /** The MTA-STS policies of recipient domains are fetched and kept to. */
+      mta_sts: z.boolean().default(true),
+      /** Port of the web servers that have them; 443 but in tests. */
+      mta_sts_port: z.int().default(443),
       ip_family: z.enum(['any', 'ipv4', 'ipv6']).default('any'),
       local_address: z.string().optional(),
       /** Octets of the sink's newest messages kept to be read in the dashboard. */

@@ -149,6 +149,7 @@ class Session {
   }
 
   async #startTls(line: string): Promise<void> {
+    if (!this.options.tls && !this.options.script) return this.#send('502 5.5.1 no TLS here');
     const answer = await this.#answer('starttls', line);
     if (!answer.startsWith('220') || !this.options.tls) return;
     this.#socket.removeAllListeners('data');

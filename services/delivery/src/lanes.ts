@@ -17,11 +17,13 @@ import type { LaneTarget } from './target.js';
 import { MaildirTarget } from './targets/maildir.js';
 import { SinkTarget } from './targets/sink.js';
 import { SmtpTarget } from './targets/smtp.js';
+import type { TransportGuards } from './transport/guard.js';
 
 export interface LanesDeps extends AttemptDeps {
   readonly resolver: MailResolver;
   readonly sites: SiteFinder;
   readonly shape: ShapeState;
+  readonly guards: TransportGuards;
   /** From 0 to 1. */
   readonly random?: () => number;
 }
@@ -95,11 +97,12 @@ class Session implements LaneSession {
   }
 
   #createTarget({ target }: LaneJob): LaneTarget {
-    const { config, resolver, runtime } = this.deps;
+    const { config, resolver, guards, runtime } = this.deps;
     if (target.kind === 'sink') return new SinkTarget(() => config().delivery.sink_keep);
     if (target.kind === 'maildir') return new MaildirTarget(target);
     const { source } = this.grant.offer;
-    return new SmtpTarget(target, { config, resolver, metrics: runtime.metrics, terms: this.terms, source });
+    const { terms } = this;
+    return new SmtpTarget(target, { config, resolver, guards, metrics: runtime.metrics, terms, source });
   }
 }
 

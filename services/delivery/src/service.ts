@@ -6,8 +6,10 @@ import type { Runtime, Service } from '@waypost/runtime';
 import type { SiteFinder } from '@waypost/shaping';
 import type { Spool } from '@waypost/spool';
 import type { Committer, SuppressionStore } from '@waypost/store';
+import { StsPolicies } from '@waypost/transport-security';
 import { Lanes } from './lanes.js';
 import { ShapeState } from './shaping/state.js';
+import { TransportGuards } from './transport/guard.js';
 
 export interface DeliveryDeps {
   readonly runtime: Runtime;
@@ -34,11 +36,18 @@ export function createDelivery(deps: DeliveryDeps): Service {
     (error) => runtime.log.error({ error: error.message }, 'reading limits'),
     (scope) => scheduler.reshaped(scope),
   );
+  const sts = new StsPolicies({
+    resolver: deps.resolver,
+    executor: redis.group,
+    port: () => config().delivery.mta_sts_port,
+    onError: (error, domain) => runtime.log.warn({ domain, error: error.message }, 'an MTA-STS policy cannot be had'),
+  });
+  const guards = new TransportGuards({ resolver: deps.resolver, sts, config });
   const scheduler = new LaneScheduler({
     redis,
     replica: deps.replica,
     ...(deps.alone ? { alone: true } : {}),
-    handler: new Lanes({ ...deps, shape }),
+    handler: new Lanes({ ...deps, shape, guards }),
     ledger: deps.ledger,
     idle: delivery.idle,
     maxSessions: () => config().delivery.sessions,

@@ -3,7 +3,7 @@ import { hostname } from 'node:os';
 import { createApi } from '@waypost/api';
 import type { Config, ConfigSource } from '@waypost/config';
 import { createDelivery } from '@waypost/delivery';
-import { createNodeLookup, MailResolver } from '@waypost/dns';
+import { createNodeLookup, createValidatedLookup, MailResolver } from '@waypost/dns';
 import { createEvents } from '@waypost/events';
 import { createHttpIngress, createSmtpIngress, InFlight, type Ingress } from '@waypost/ingress';
 import { createPolicy } from '@waypost/policy';
@@ -141,8 +141,10 @@ async function createShared(config: () => Config, redis: RedisHandle, runtime: R
 }
 
 function createResolver({ delivery, server }: Config): MailResolver {
+  const createLookup = delivery.dnssec ? createValidatedLookup : createNodeLookup;
+  const lookup = createLookup({ servers: delivery.dns_servers });
   return new MailResolver(
-    { lookup: createNodeLookup({ servers: delivery.dns_servers }), isSelf: (name) => name === server.hostname },
+    { lookup, isSelf: (name) => name === server.hostname },
     { timeout: delivery.timeouts.dns, family: delivery.ip_family, dnsFirst: delivery.dns_servers.length > 0 },
   );
 }

@@ -135,7 +135,7 @@ describe('relay', () => {
   });
 
   it('refuses an address outside of them', async () => {
-    const dialog = await greet(port('trusted'), '127.0.0.2');
+    const dialog = await greet(port('trusted'), { localAddress: '127.0.0.2' });
     expect(await dialog.say('MAIL FROM:<a@example.com>')).toMatch(/^554 5\.7\.1/);
     dialog.close();
   });

@@ -124,7 +124,7 @@ describe('PROXY protocol and XCLIENT', () => {
   });
 
   it('refuses XCLIENT from elsewhere', async () => {
-    const outside = await greet(port('xclient'), '127.0.0.2');
+    const outside = await greet(port('xclient'), { localAddress: '127.0.0.2' });
     expect(await outside.say('XCLIENT ADDR=198.51.100.7')).toMatch(/^5\d\d/);
     outside.close();
     const none = await greet(port('plain'));

@@ -1,5 +1,6 @@
 import { connect as connectSocket, isIP, type Socket } from 'node:net';
 import type { Readable } from 'node:stream';
+import { TLSSocket } from 'node:tls';
 import {
   type AttemptPhase,
   classifyFailure,
@@ -34,6 +35,8 @@ export interface Hop {
   /** Name for SNI, verification and diagnostics. */
   readonly host: string;
   readonly tls: TlsMode;
+  /** Looks at the server once TLS stands, before anything is said that is not for all ears. @returns what is wrong. */
+  readonly authenticate?: ((socket: TLSSocket) => Error | undefined) | undefined;
   /** TLS from the first octet. */
   readonly implicit?: boolean;
   readonly lmtp?: boolean;
@@ -105,6 +108,7 @@ export class SmtpClient {
         client.#busy = reject;
         connection.connect((error) => (error ? reject(error) : resolve()));
       });
+      client.#authenticate();
       const { auth } = hop;
       if (auth) {
         await new Promise<void>((resolve, reject) => {
@@ -121,6 +125,14 @@ export class SmtpClient {
     } finally {
       client.#busy = undefined;
     }
+  }
+
+  #authenticate(): void {
+    const { authenticate } = this.hop;
+    const { _socket: socket } = this.connection.internals;
+    if (!authenticate) return;
+    const wrong = socket instanceof TLSSocket ? authenticate(socket) : new Error('there is no TLS');
+    if (wrong) throw Object.assign(wrong, { code: 'ETLS' });
   }
 
   /** Whether another transaction can be tried. */

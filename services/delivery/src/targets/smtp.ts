@@ -1,16 +1,18 @@
 import { type Config, type EgressSource, parseProxy, type RouteConfig, routeId } from '@waypost/config';
-import type { MailResolver } from '@waypost/dns';
+import type { Candidate, MailResolver } from '@waypost/dns';
 import { type JobRecipient, type LaneJob, type Outcome, type Reply, SmtpError, type Target } from '@waypost/mail';
 import type { Metrics } from '@waypost/runtime';
 import type { LaneTerms } from '@waypost/shaping';
 import { type Hop, HopError, type ProxiedWay, SmtpClient, type TlsMode } from '@waypost/smtp';
 import { forAll, type LaneTarget, type Outgoing, type Result, type TargetOutcome } from '../target.js';
+import { covers, type Demand, type Guard, type TransportGuards } from '../transport/guard.js';
 
 export interface SmtpTargetDeps {
   readonly config: () => Config;
   readonly resolver: MailResolver;
   readonly metrics: Metrics;
   readonly terms: () => LaneTerms;
+  readonly guards: TransportGuards;
   /** Where connections come from; the machine's own address where absent. */
   readonly source: EgressSource | undefined;
 }
@@ -21,8 +23,8 @@ type SmtpKind = Extract<Target, { kind: 'mx' | 'smtp' | 'smtps' | 'lmtp' | 'lmtp
 export class SmtpTarget implements LaneTarget {
   readonly kind: string;
   #client: SmtpClient | undefined;
-  /** Security and login that the connection was made with. */
-  #terms = '';
+  /** What the connection was made under. */
+  #made: Made | undefined;
   #sent = 0;
   #finished = false;
 
@@ -40,13 +42,14 @@ export class SmtpTarget implements LaneTarget {
   async prepare(job: LaneJob): Promise<TargetOutcome | undefined> {
     // Routes to one host share its lane; what they ask of a connection may differ.
     const route = this.#route(job);
-    const terms = JSON.stringify([this.#tls(job, route), route?.auth]);
-    if (this.#client?.usable && this.#terms === terms) return undefined;
+    const demand = await this.#demand(job, route);
+    if (this.#client?.usable && this.#made && this.#willDo(this.#client, this.#made, demand, route)) return undefined;
     this.#client?.close();
     this.#client = undefined;
-    this.#terms = terms;
     try {
-      this.#client = await this.#connect(job);
+      const { client, guard } = await this.#connect(job, demand);
+      this.#client = client;
+      this.#made = { demand, guard, auth: JSON.stringify(route?.auth) };
       return undefined;
     } catch (error) {
       this.#finished = true;
@@ -112,14 +115,17 @@ export class SmtpTarget implements LaneTarget {
   }
 
   /** Tries the hosts in their order until one gives a session. */
-  async #connect(job: LaneJob): Promise<SmtpClient> {
+  async #connect(job: LaneJob, demand: Demand): Promise<{ client: SmtpClient; guard: Guard }> {
     let last: unknown;
-    for await (const hop of this.#hops(job)) {
+    for await (const { hop, candidate } of this.#hops(job)) {
       try {
-        const client = await this.#open(hop);
+        const guard = candidate ? await this.deps.guards.guard(candidate, demand) : unguarded(demand.tls);
+        const client = await this.#open({ ...hop, tls: guard.tls, authenticate: guard.authenticate });
         this.deps.metrics.deliveryConnections.inc({ target: this.kind, result: 'ok' });
-        return client;
+        return { client, guard };
       } catch (error) {
+        // No host of the domain may have this message.
+        if (error instanceof SmtpError) throw error;
         this.deps.metrics.deliveryConnections.inc({
           target: this.kind,
           result: error instanceof HopError ? (error.fault ? 'proxy' : error.phase) : 'error',
@@ -142,7 +148,25 @@ export class SmtpTarget implements LaneTarget {
     }
   }
 
-  async *#hops(job: LaneJob): AsyncGenerator<Hop, void> {
+  async #demand(job: LaneJob, route: RouteConfig | undefined): Promise<Demand> {
+    const { target } = this;
+    const tls = this.#tls(route);
+    if (target.kind === 'mx') return this.deps.guards.demand(job, target.domain, tls);
+    // A host that the operator names is known for who it is.
+    const requireTls = job.requireTls === true;
+    return { domain: '', tls: requireTls ? 'verify' : tls, requireTls, sts: undefined };
+  }
+
+  /** Routes to one host share its lane, as do domains of one site; what they ask of a connection may differ. */
+  #willDo({ hop }: SmtpClient, made: Made, wanted: Demand, route: RouteConfig | undefined): boolean {
+    if (made.auth !== JSON.stringify(route?.auth)) return false;
+    const shared = this.target.kind === 'mx' && !this.deps.resolver.validates && !made.demand.sts && !wanted.sts;
+    // Without MTA-STS and DANE, one domain asks no more of the host than the other.
+    const like = shared ? { ...made.demand, domain: wanted.domain } : made.demand;
+    return covers(made.guard, hop.host, like, wanted);
+  }
+
+  async *#hops(job: LaneJob): AsyncGenerator<{ hop: Omit<Hop, 'tls'>; candidate?: Candidate }, void> {
     const { target } = this;
     const { delivery, server } = this.deps.config();
     const { source } = this.deps;
@@ -151,21 +175,21 @@ export class SmtpTarget implements LaneTarget {
       ehlo: source?.ehlo ?? delivery.ehlo ?? server.hostname,
       timeouts: delivery.timeouts,
       ...wayFrom(source, delivery.local_address),
-      tls: this.#tls(job, route),
       lmtp: target.kind === 'lmtp' || target.kind === 'lmtp-unix',
       implicit: target.kind === 'smtps',
       ...(route?.auth ? { auth: route.auth } : {}),
     };
     const { resolver } = this.deps;
     if (target.kind === 'lmtp-unix') {
-      yield { ...common, via: undefined, address: target.path, port: 0, host: target.path, unix: true };
+      yield { hop: { ...common, via: undefined, address: target.path, port: 0, host: target.path, unix: true } };
     } else if (target.kind === 'mx') {
-      for await (const { address, name } of resolver.candidates(target.domain)) {
-        yield { ...common, address, host: name, port: delivery.mx_port };
+      for await (const candidate of resolver.candidates(target.domain)) {
+        const { address, name } = candidate;
+        yield { hop: { ...common, address, host: name, port: delivery.mx_port }, candidate };
       }
     } else {
       for (const { address } of await resolver.resolveHost(target.host)) {
-        yield { ...common, address, host: target.host, port: target.port };
+        yield { hop: { ...common, address, host: target.host, port: target.port } };
       }
     }
   }
@@ -174,8 +198,7 @@ export class SmtpTarget implements LaneTarget {
     return this.deps.config().routes.find((route) => routeId(route) === job.route);
   }
 
-  #tls(job: LaneJob, route: RouteConfig | undefined): TlsMode {
-    if (job.requireTls) return 'verify';
+  #tls(route: RouteConfig | undefined): TlsMode {
     const { kind } = this.target;
     const asked = route?.tls ?? this.deps.terms().tls;
     if (asked) return asked;
@@ -184,6 +207,15 @@ export class SmtpTarget implements LaneTarget {
     return route?.auth ? 'verify' : 'opportunistic';
   }
 }
+
+/** What a connection was made under. */
+interface Made {
+  readonly demand: Demand;
+  readonly guard: Guard;
+  readonly auth: string | undefined;
+}
+
+const unguarded = (tls: TlsMode): Guard => ({ kind: 'none', tls });
 
 /** @returns what of a hop the egress source decides: a local address, or the proxy. */
 function wayFrom(source: EgressSource | undefined, own: string | undefined): Pick<Hop, 'localAddress' | 'via'> {
