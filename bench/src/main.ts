@@ -5,6 +5,7 @@ import { find } from '@waypost/testkit';
 import { Command } from 'commander';
 import { measureLarge } from './large.js';
 import { type Load, Sink } from './peers.js';
+import { measureProviders } from './providers/measure.js';
 import { type Case, table } from './report.js';
 import { measure, medianRound, type Round } from './round.js';
 import { measureDestinations, measureThrottled } from './shaped.js';
@@ -31,6 +32,8 @@ interface Options {
   readonly large?: boolean;
   readonly throttled?: boolean;
   readonly destinations?: boolean;
+  readonly providers?: boolean;
+  readonly minutes: string;
 }
 
 const print = (text: string): void => {
@@ -50,8 +53,14 @@ async function main(): Promise<number> {
     .option('--large', 'instead: 200 messages of 25 MB at once, and what they do to memory and to another client')
     .option('--throttled', 'instead: 100,000 messages for a site limited to 50/s, and 1,000 other sites beside it')
     .option('--destinations', 'instead: 10,000 destinations with 10 messages each, beside one with as many')
+    .option(
+      '--providers',
+      'instead: providers that defer, limit, block, dawdle and cut connections; counts what is lost',
+    )
+    .option('--minutes <n>', 'how long --providers lasts', '60')
     .parse();
   const options = program.opts<Options>();
+  if (options.providers) return runProviders(Number(options.minutes));
   const source = find('smtp-source');
   const sinkProgram = find('smtp-sink');
   if (!source || !sinkProgram) {
@@ -92,6 +101,16 @@ async function main(): Promise<number> {
     return 0;
   } finally {
     await stopAll();
+  }
+}
+
+async function runProviders(minutes: number): Promise<number> {
+  mkdirSync(RESULTS, { recursive: true });
+  const dir = mkdtempSync(join(RESULTS, 'run-'));
+  try {
+    return (await measureProviders({ dir, print, minutes, rate: 40 })) ? 0 : 1;
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
   }
 }
 

@@ -23,7 +23,7 @@ export type Phase = 'greeting' | 'ehlo' | 'starttls' | 'auth' | 'mail' | 'rcpt' 
 export type Script = (
   phase: Phase,
   line: string,
-  state: { readonly connection: number; readonly message: number },
+  state: { readonly connection: number; readonly message: number; readonly address: string },
 ) => Answer | Promise<Answer>;
 
 export interface PeerOptions {
@@ -91,6 +91,7 @@ class Session {
   #buffer = Buffer.alloc(0);
   #more: (() => void) | undefined;
   #message = 0;
+  private readonly address: string;
 
   constructor(
     socket: Socket,
@@ -99,6 +100,7 @@ class Session {
     private readonly connection: number,
   ) {
     this.#socket = socket;
+    this.address = socket.remoteAddress ?? '';
     this.#listen();
   }
 
@@ -177,7 +179,8 @@ class Session {
 
   /** @returns what was answered. */
   async #answer(phase: Phase, line: string, usual = USUAL[phase]): Promise<string> {
-    const state = { connection: this.connection, message: this.#message };
+    const { address } = this;
+    const state = { connection: this.connection, message: this.#message, address };
     const answer = (await this.options.script?.(phase, line, state)) ?? usual;
     if (answer === 'drop') this.#socket.destroy();
     else if (answer === 'hang') await new Promise((resolve) => this.#socket.once('close', resolve));
