@@ -24,8 +24,10 @@ export class MailHost {
   readonly taken: number[] = [];
   /** Most connections there were at once. */
   most = 0;
-  /** What it says; undefined is the usual. */
-  answer: (phase: Phase, line: string) => Answer | Promise<Answer> = () => undefined;
+  /** When MAIL was said, ms since the epoch, whatever the answer was. */
+  readonly asked: number[] = [];
+  /** What it says to a source, known by its EHLO name; undefined is the usual. */
+  answer: (phase: Phase, source: string) => Answer | Promise<Answer> = () => undefined;
   readonly #names = new Map<number, string>();
 
   constructor(
@@ -44,9 +46,11 @@ export class MailHost {
   }
 
   async #script(phase: Phase, line: string, { connection }: { connection: number }): Promise<Answer> {
-    const answer = await this.answer(phase, line);
-    if (phase === 'greeting' && answer === undefined) this.most = Math.max(this.most, this.peer.open);
     if (phase === 'ehlo') this.#names.set(connection, line.split(' ')[1] ?? '');
+    if (phase === 'mail') this.asked.push(Date.now());
+    const { open } = this.peer;
+    const answer = await this.answer(phase, this.#names.get(connection) ?? '');
+    if (phase === 'greeting' && answer === undefined) this.most = Math.max(this.most, open);
     if (phase === 'dot' && answer === undefined) this.taken.push(performance.now());
     return answer;
   }
