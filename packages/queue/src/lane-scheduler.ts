@@ -27,8 +27,8 @@ const SWEEP = 5_000;
 /** A lane of another process that is due for longer is looked at too, ms, and at so many sweeps one. */
 const OVERDUE = 20_000;
 const SWEEPS_FOR_OTHERS = 4;
-/** What comes due within this was announced, ms; to look for it by time would be to look all the time. */
-const ANNOUNCED = 200;
+/** Looks that only time calls for are no closer together, ms: with many retries it would be to look all the time. */
+const LOOK_EVERY = 200;
 const DUE_BATCH = 500;
 /** BullMQ's score of a delayed job is its time, ms, times this, plus its place. */
 const DELAYED_SCALE = 0x1000;
@@ -147,7 +147,8 @@ export class LaneScheduler {
     if (!this.#running || at >= this.#nextAt) return;
     this.#nextAt = at;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(this.#look, Math.min(Math.max(0, at - Date.now()), 0x7fffffff));
+    // A timer may be a millisecond early, and then nothing were due.
+    this.#timer = setTimeout(this.#look, Math.min(Math.max(0, at - Date.now()) + 1, 0x7fffffff));
   }
 
   /** Reads which lanes are due, wakes them, and sets the timer for the next. */
@@ -178,7 +179,7 @@ export class LaneScheduler {
     for (let offset = 0; ; offset += DUE_BATCH) {
       const [due, next] = (await group.exec([
         { name: 'zrange', args: [LANES_DUE, '-inf', now, 'BYSCORE', 'LIMIT', offset, DUE_BATCH, 'WITHSCORES'] },
-        { name: 'zrange', args: [LANES_DUE, `(${now + ANNOUNCED}`, '+inf', 'BYSCORE', 'LIMIT', 0, 1, 'WITHSCORES'] },
+        { name: 'zrange', args: [LANES_DUE, `(${now}`, '+inf', 'BYSCORE', 'LIMIT', 0, 1, 'WITHSCORES'] },
       ])) as [string[], string[]];
       const open = due
         .filter((_, at) => at % 2 === 0)
@@ -187,7 +188,7 @@ export class LaneScheduler {
       open.forEach((lane, at) => {
         this.#runner(lane).wake(Math.max(1, depths[at] ?? 0));
       });
-      if (next[1] !== undefined) this.#wakeAt(Number(next[1]));
+      if (next[1] !== undefined) this.#wakeAt(Math.max(Number(next[1]), now + LOOK_EVERY));
       if (due.length < DUE_BATCH * 2) return;
     }
   }

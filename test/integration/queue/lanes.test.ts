@@ -216,6 +216,18 @@ describe('retries', () => {
     expect(one.errors).toEqual([]);
   });
 
+  it('of several lanes come at their times, however close together those are', async () => {
+    const due = Date.now() + 600;
+    const lanes = ['mx:a', 'mx:b', 'mx:c'];
+    const one = await start({
+      attempt: async ({ lane }, { attempt }) =>
+        attempt === 1 ? { retryAt: due + 60 * lanes.indexOf(lane) } : undefined,
+    });
+    for (const lane of lanes) await hand(opened.redis, [lane], lane);
+    // The sweep comes 5 s after the start.
+    await waitFor('the second attempts', () => one.attempted.length === 6, 3000);
+  });
+
   it('a deferred job holds up none of its lane', async () => {
     const one = await start({
       limit: 1,
