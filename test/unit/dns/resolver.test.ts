@@ -69,7 +69,7 @@ describe('MX hosts', () => {
     const dns = resolver({ 'x.test A': [a('x.test', '192.0.2.1')] });
     expect(await dns.resolveMx('x.test')).toEqual([{ name: 'x.test', preference: 0, implicit: true }]);
     expect(await all(dns.candidates('x.test'))).toEqual([
-      { name: 'x.test', preference: 0, implicit: true, address: '192.0.2.1', family: 4 },
+      { name: 'x.test', preference: 0, implicit: true, address: '192.0.2.1', family: 4, secureAddress: false },
     ]);
   });
 
@@ -141,7 +141,7 @@ describe('MX hosts', () => {
     ['[IPv6:2001:db8::1]', '2001:db8::1', 6],
   ])('%s needs no DNS', async (domain, address, family) => {
     expect(await all(resolver({}).candidates(domain))).toEqual([
-      { name: domain, preference: 0, implicit: true, address, family },
+      { name: domain, preference: 0, implicit: true, address, family, secureAddress: false },
     ]);
     expect(server.questions).toEqual([]);
   });
