@@ -60,6 +60,8 @@ export class LaneRunner {
   #retryAt = Number.POSITIVE_INFINITY;
   #wanted = 0;
   #calledAt = 0;
+  /** Another process had this one woken. */
+  #called = false;
   #wakes = 0;
   #starting = false;
   #done: (() => void) | undefined;
@@ -81,8 +83,11 @@ export class LaneRunner {
     return this.#parked !== undefined;
   }
 
-  /** Says that about `count` jobs came in, or that a lease was freed. */
-  wake(count: number): void {
+  /**
+   * Says that about `count` jobs came in, or that a lease was freed.
+   * @param called by another process, which has its hands full: it is not called back.
+   */
+  wake(count: number, called = false): void {
     this.#wakes += 1;
     let left = count;
     while (left > 0 && this.#idle.length > 0) {
@@ -90,12 +95,16 @@ export class LaneRunner {
       left -= 1;
     }
     const { limit, size } = this.#leases;
-    if (left > 0 && size > 0 && size >= limit / this.options.deliverers.count) this.#shareWork(left);
+    if (!called && left > 0 && size > 0 && size >= limit / this.options.deliverers.count) this.#shareWork(left);
+    this.#called = called;
     this.#wanted = Math.max(this.#wanted, Math.min(left, limit - size));
     void this.#startSessions();
   }
 
-  /** All sessions are at work, and they are this process's part of what the lane may have: the others are called. */
+  /**
+   * All sessions are at work, and they are this process's part of what the lane may have, or all that it can have: the
+   * others are called.
+   */
   #shareWork(count: number): void {
     const { deliverers, redis } = this.options;
     const now = performance.now();
@@ -146,6 +155,7 @@ export class LaneRunner {
         const { slots } = this.options;
         const count = slots.take(this.#leases.size, this.#wanted);
         inLine = count === 0 && this.#leases.size === 0;
+        if (count < this.#wanted && !this.#called) this.#shareWork(this.#wanted - count);
         if (count === 0) break;
         this.#wanted = 0;
         const granted = await this.#lease(count);

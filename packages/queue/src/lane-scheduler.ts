@@ -115,8 +115,9 @@ export class LaneScheduler {
     const due = Number(at);
     const lane = rest.join(' ');
     // A leading + calls all; else the one that answers for the lane first.
-    if (!count.startsWith('+') && !this.#deliverers.mine(lane)) return;
-    if (due <= Date.now() + 50) this.#runner(lane).wake(Number(count));
+    const called = count.startsWith('+');
+    if (!called && !this.#deliverers.mine(lane)) return;
+    if (due <= Date.now() + 50) this.#runner(lane).wake(Number(count), called);
     else this.#wakeAt(due);
   };
 

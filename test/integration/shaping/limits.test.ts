@@ -37,6 +37,8 @@ beforeAll(async () => {
     listeners: [{ name: 'trusted' }, { name: 'acme', tenant: 'acme' }],
     config: {
       http: { rate_per_second: 500 },
+      // Fewer than the site may have: one process alone cannot serve it.
+      delivery: { sessions: 2 },
       providers: [{ name: 'big', mx: ['*.big.test'], rate: `${PROVIDER_RATE}/s`, connections: PROVIDER_CONNECTIONS }],
       shaping: [
         { mx: 'mx.one.test', site_rate: `${ONE_RATE}/s`, site_connections: ONE_CONNECTIONS },
@@ -82,7 +84,7 @@ const busy = async () => {
 describe('limits over several delivery processes', () => {
   it('of a site: its rate and connections are never exceeded, by whoever sends', async () => {
     const host = sites.host('mx.one.test');
-    // So slow that one session, and one process's part of them, cannot use up the rate.
+    // So slow that one session cannot use up the rate.
     host.answer = (phase) => new Promise((resolve) => setTimeout(() => resolve(undefined), phase === 'dot' ? 80 : 0));
     await sites.load(['one.test'], 240);
     await sites.arrived(['mx.one.test'], 240);
