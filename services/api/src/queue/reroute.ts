@@ -1,10 +1,17 @@
 import { type Config, laneOf, parseTarget, routeId } from '@waypost/config';
 import { domainOf, isTerminal, type JobRecipient, type LaneJob, type MessageEvent } from '@waypost/mail';
 import { addToLanes, laneJobId } from '@waypost/queue';
+import type { Executor } from '@waypost/redis';
 import { planOf } from '@waypost/shaping';
-import type { ActionDeps } from './actions.js';
+import type { MessageStore } from '@waypost/store';
 import type { QueuedJob } from './jobs.js';
 import { withdraw } from './withdraw.js';
+
+export interface RerouteDeps {
+  readonly executor: Executor;
+  readonly store: MessageStore;
+  readonly config: () => Config;
+}
 
 /** Where mail is to go instead. */
 export interface Elsewhere {
@@ -24,7 +31,7 @@ export async function reroute(
   { lane, jobId, job }: QueuedJob,
   elsewhere: Elsewhere,
   reason: string,
-  { executor, store, config }: ActionDeps,
+  { executor, store, config }: RerouteDeps,
 ): Promise<boolean> {
   const record = await store.read(job.id);
   const open = job.rcpts.filter(({ i }) => !isTerminal(record?.recipients[i]?.state ?? 'queued'));
