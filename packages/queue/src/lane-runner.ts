@@ -5,6 +5,7 @@ import { attemptJob } from './attempt-job.js';
 import { type BullQueue, JobLostError, parseTaken, type Taken, type TakenJob } from './bull.js';
 import type { Deliverers } from './deliverers.js';
 import type { HeldJobs } from './held-jobs.js';
+import { IdleSessions } from './idle-sessions.js';
 import { LaneLeases, type Lease, type Refusal } from './lane-leases.js';
 import { callOthers, laneQueue, retirement, wakeLane } from './lane-queue.js';
 import { lockToken } from './lock-token.js';
@@ -51,8 +52,7 @@ interface Working {
 export class LaneRunner {
   readonly #queue: BullQueue;
   readonly #leases: LaneLeases;
-  /** Sessions waiting for work with their lease and connection kept; the last one in is the first one out. */
-  readonly #idle: ((work: boolean) => void)[] = [];
+  readonly #idle: IdleSessions;
   readonly #hurry = new AbortController();
   /** Set while no further session is to be asked for. */
   #parked: NodeJS.Timeout | undefined;
@@ -72,6 +72,7 @@ export class LaneRunner {
   ) {
     this.#queue = laneQueue(lane);
     this.#leases = new LaneLeases(lane, options);
+    this.#idle = new IdleSessions(options.slots, options.idle);
   }
 
   get sessions(): number {
@@ -89,11 +90,7 @@ export class LaneRunner {
    */
   wake(count: number, called = false): void {
     this.#wakes += 1;
-    let left = count;
-    while (left > 0 && this.#idle.length > 0) {
-      this.#idle.pop()?.(true);
-      left -= 1;
-    }
+    const left = this.#idle.wake(count);
     const { limit, size } = this.#leases;
     if (!called && left > 0 && size > 0 && size >= limit / this.options.deliverers.count) this.#shareWork(left);
     this.#called = called;
@@ -129,7 +126,7 @@ export class LaneRunner {
   /** Resolves when no session is left. */
   drain(): Promise<void> {
     clearTimeout(this.#parked);
-    for (const resume of this.#idle.splice(0)) resume(false);
+    this.#idle.dismiss();
     this.#hurry.abort();
     if (this.#leases.size === 0 && !this.#starting) return Promise.resolve();
     return new Promise((resolve) => {
@@ -234,7 +231,7 @@ export class LaneRunner {
     }
     // A wake that came while the last answer was on its way may be about a job that it did not see.
     if (seen.wakes !== this.#wakes) return true;
-    return this.#idleForWork(Math.min(taken.nextAt ?? this.#retryAt, this.#retryAt));
+    return this.#idle.wait(Math.min(taken.nextAt ?? this.#retryAt, this.#retryAt));
   }
 
   /** Asks for a lease in place of one that ends, as the terms are now. */
@@ -292,31 +289,6 @@ export class LaneRunner {
       throw error;
     });
     return parseTaken(reply);
-  }
-
-  /**
-   * Waits with lease and connection kept.
-   * @param nextAt when a delayed job is due as far as is known, else infinity.
-   * @returns whether there is work; false once it was idle for long enough.
-   */
-  #idleForWork(nextAt: number): Promise<boolean> {
-    const { idle, slots } = this.options;
-    const due = Math.max(0, nextAt - Date.now());
-    return new Promise((resolve) => {
-      const resume = (work: boolean) => {
-        clearTimeout(timer);
-        slots.deleteIdle(makeRoom);
-        resolve(work);
-      };
-      const leave = (work: boolean) => {
-        this.#idle.splice(this.#idle.indexOf(resume), 1);
-        resume(work);
-      };
-      const makeRoom = () => leave(false);
-      const timer = setTimeout(() => leave(due <= idle), Math.min(idle, due));
-      this.#idle.push(resume);
-      slots.addIdle(makeRoom);
-    });
   }
 
   /** One attempt at a job; its record, its end and the next job in one transaction. */
