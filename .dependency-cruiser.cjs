@@ -27,7 +27,7 @@ module.exports = {
       name: 'adapters-know-little',
       comment: 'An adapter may know the mail rules, its settings and the Redis port below it, not what composes it.',
       severity: 'error',
-      from: { path: '^packages/(redis|spool|queue|dns|smtp)/src/' },
+      from: { path: '^packages/(redis|spool|queue|dns|smtp|mime|filters|spam)/src/' },
       to: { path: '^packages/(runtime|store|testkit)/' },
     },
     {
