@@ -151,6 +151,10 @@ export const configSchema = z.strictObject({
       checks: z.array(z.string()).default(['size', 'loop', 'recipients', 'suppression', 'trace']),
       /** A `defer` verdict or an unavailable check is tried again after this. */
       retry: duration.default(30_000),
+      /** Octets of a message that checks look at; of longer ones they see the beginning. */
+      scan_max: bytes.default(26_214_400),
+      /** Octets of messages that the checks of one process have in memory at once. */
+      scan_memory: bytes.default(268_435_456),
     })
     .prefault({}),
   routes: z.array(route).default([]),

@@ -1,5 +1,5 @@
 import type { Notify } from './envelope.js';
-import type { BodyRef } from './message.js';
+import type { BodyRef, Cut } from './message.js';
 
 /** Where a lane leads. Credentials are looked up by `route` in the configuration, never carried. */
 export type Target =
@@ -39,6 +39,10 @@ export interface LaneJob {
   readonly ref: BodyRef;
   /** Header fields (each ended by CRLF) that policy put before the stored message. */
   readonly prepend?: string;
+  /** Header fields of the stored message that policy took out. */
+  readonly cut?: Cut;
+  /** Other forms of the message that are stored: they end with it too. */
+  readonly also?: readonly BodyRef[];
   /** MessageMeta.receivedAt: `max_age` counts from here. */
   readonly receivedAt: number;
   /** It came from outside, over an mx listener: what becomes of it suppresses nobody. */

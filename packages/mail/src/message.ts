@@ -7,7 +7,12 @@ export interface BodyRef {
   readonly at: 'inline' | 'fs' | 's3' | 'redis';
   /** Octets as stored, our own Received header included. */
   readonly size: number;
+  /** Of a form that policy made of the message beside the one that came in: hex digits of its hash. */
+  readonly variant?: string;
 }
+
+/** Octets [start, end) of a stored message that do not leave with it, in order. */
+export type Cut = readonly (readonly [start: number, end: number])[];
 
 /** How a message came in; goes into the Received header, the logs and the policy context. */
 export interface Origin {
@@ -89,6 +94,8 @@ export interface MessageRecord {
   readonly stage: 'accepted' | 'scheduled' | 'held' | 'routed' | 'done' | 'canceled';
   readonly recipients: readonly RecipientStatus[];
   readonly events: readonly MessageEvent[];
+  /** Other stored forms of the message. */
+  readonly variants?: readonly BodyRef[];
 }
 
 /** Record types in the manner of KumoMTA's log. */

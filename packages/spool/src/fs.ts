@@ -16,7 +16,7 @@ const SYNCS = 2;
 const WRITE_SIZE = 131_072;
 const READ_SIZE = 131_072;
 const FULL = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
-const ID = /^[0-9a-f-]{36}$/;
+const ID = /^[0-9a-f-]{36}(?:\.[0-9a-f]{16})?$/;
 const SHARD = /^[0-9a-f-]{2}$/;
 
 /** Bodies as files: written beside their place, synced, renamed, and the folder synced. One node or a shared volume. */

@@ -3,7 +3,8 @@ import type { BodyRef } from '@waypost/mail';
 
 /**
  * A store for bodies above `inline_max`. Every driver passes the conformance suite in
- * `test/integration/spool-conformance`. Ids are UUIDs; an id is written once.
+ * `test/integration/spool-conformance`. Ids are UUIDs, for a variant with a dot and 16 hex digits behind; an id is written with
+ * one content only.
  */
 export interface BlobStore {
   readonly kind: 'fs' | 's3' | 'redis';

@@ -16,7 +16,7 @@ export interface S3Options {
 type Sdk = typeof import('@aws-sdk/client-s3');
 type Storage = typeof import('@aws-sdk/lib-storage');
 
-const ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+const ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?:\.[0-9a-f]{16})?$/;
 /** The smallest part S3 allows; one is in memory for each upload. */
 const PART = 5_242_880;
 /** Uploads at a time; the sources of the others wait. */

@@ -1,8 +1,9 @@
+import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import type { BodyRef } from '@waypost/mail';
 import type { Executor } from '@waypost/redis';
 import { BodyCache } from './cache.js';
-import { bodyKey } from './inline.js';
+import { bodyId, bodyKey } from './inline.js';
 import { type BlobStore, BodyMissingError, type Draft } from './port.js';
 
 export interface SpoolOptions {
@@ -59,33 +60,41 @@ export class Spool {
   }
 
   /**
+   * Takes in another form of a message, called by its content, so that no form is ever written over another.
+   * @returns its draft: an inline one goes into Redis with the verdict.
+   */
+  async storeVariant(id: string, body: Buffer): Promise<Draft> {
+    const variant = createHash('sha256').update(body).digest('hex').slice(0, 16);
+    const draft = await this.store(bodyId(id, { variant }), body);
+    return { ...draft, id, ref: { ...draft.ref, variant } };
+  }
+
+  /**
    * @returns the whole body as a Buffer when it is inline, else a stream.
    * @throws BodyMissingError
    */
   async read(id: string, ref: BodyRef): Promise<Buffer | Readable> {
-    if (ref.at !== 'inline') return this.blobs.get(id);
-    const cached = this.#cache.get(id);
+    const name = bodyId(id, ref);
+    if (ref.at !== 'inline') return this.blobs.get(name);
+    const cached = this.#cache.get(name);
     if (cached) return cached;
-    const [body] = await this.executor.exec([{ name: 'get', args: [bodyKey(id)], binary: true }]);
+    const [body] = await this.executor.exec([{ name: 'get', args: [bodyKey(id, ref.variant)], binary: true }]);
     if (!Buffer.isBuffer(body)) throw new BodyMissingError(id);
     return body;
   }
 
   /** Drops a draft that was never committed. */
-  async discard(draft: Draft): Promise<void> {
-    this.#cache.forget(draft.id);
-    if (!draft.inline) await this.blobs.delete(draft.id);
+  discard({ id, ref }: Draft): Promise<void> {
+    return this.remove(id, ref);
   }
 
-  /** Drops what is kept of a body in this process. */
-  forget(id: string): void {
-    this.#cache.forget(id);
-  }
-
-  /** Drops the body of a message that has ended; what lay in Redis went with its record. */
-  async remove(id: string, ref: BodyRef): Promise<void> {
-    this.forget(id);
-    if (ref.at !== 'inline') await this.blobs.delete(id);
+  /** Drops the bodies of a message that has ended; what lay in Redis went with its record. */
+  async remove(id: string, ...refs: readonly BodyRef[]): Promise<void> {
+    for (const ref of refs) {
+      const name = bodyId(id, ref);
+      this.#cache.forget(name);
+      if (ref.at !== 'inline') await this.blobs.delete(name);
+    }
   }
 
   async #toBlob(id: string, chunks: Buffer[], rest: AsyncIterator<Buffer>): Promise<Draft> {

@@ -9,7 +9,7 @@ import {
 } from '@waypost/mail';
 import type { JobProgress, LaneLedger, Settlement } from '@waypost/queue';
 import type { Command, Executor } from '@waypost/redis';
-import { bodyKey } from '@waypost/spool';
+import { bodyKey, type Draft } from '@waypost/spool';
 import { EVENT_STREAM, EVENTS_KEPT, publishEvents } from './events.js';
 import {
   decodeRecord,
@@ -17,11 +17,14 @@ import {
   encodeStatus,
   eventField,
   jobField,
+  parseVariants,
   recipientField,
   recordKey,
   toHash,
+  variantText,
 } from './record.js';
 import { cancelScript } from './scripts/cancel.js';
+import { keepVariantScript } from './scripts/keep-variant.js';
 import { settleScript } from './scripts/settle.js';
 
 /** What changes of a message in one step. */
@@ -39,12 +42,12 @@ export interface Transition {
 export class MessageStore implements LaneLedger {
   /**
    * @param retention how long a record is kept once all recipients are terminal, ms.
-   * @param onEnded told of a message whose last recipient became terminal: its body is not needed any more.
+   * @param onEnded told of a message whose last recipient became terminal: its bodies are not needed any more.
    */
   constructor(
     private readonly executor: Executor,
     private readonly retention: number,
-    private readonly onEnded: (id: string, body: BodyRef) => void = () => undefined,
+    private readonly onEnded: (id: string, ...bodies: readonly BodyRef[]) => void = () => undefined,
   ) {}
 
   async read(id: string): Promise<MessageRecord | undefined> {
@@ -68,6 +71,15 @@ export class MessageStore implements LaneLedger {
     return [{ name: settleScript.name, script: settleScript, args }, ...publishEvents(events)];
   }
 
+  /** @returns the commands that keep other forms of a message, until it ends; idempotent. */
+  keepVariants(variants: readonly Draft[]): Command[] {
+    return variants.map(({ id, ref, inline }) => ({
+      name: keepVariantScript.name,
+      script: keepVariantScript,
+      args: [recordKey(id), bodyKey(id, ref.variant), variantText(ref), inline ?? ''],
+    }));
+  }
+
   settle(job: LaneJob, settlement: Settlement): Command[] {
     const { outcomes, events, also = [], movedTo, retryAt, notOurs } = settlement;
     const first = job.rcpts[0]?.i ?? 0;
@@ -76,7 +88,9 @@ export class MessageStore implements LaneLedger {
   }
 
   recorded(job: LaneJob, replies: readonly unknown[]): void {
-    if (typeof replies[0] === 'number' && replies[0] <= 0 && replies.length > 1) this.onEnded(job.id, job.ref);
+    if (typeof replies[0] === 'number' && replies[0] <= 0 && replies.length > 1) {
+      this.onEnded(job.id, job.ref, ...(job.also ?? []));
+    }
   }
 
   progress(job: LaneJob): Command {
@@ -105,9 +119,10 @@ export class MessageStore implements LaneLedger {
     const status = encodeStatus({ state: 'canceled', at: now });
     const keys = [recordKey(id), bodyKey(id), EVENT_STREAM];
     const args = [...keys, this.retention, eventField(event), JSON.stringify(event), status, EVENTS_KEPT];
-    const [meta] = await this.executor.exec([{ name: cancelScript.name, script: cancelScript, args }]);
-    if (typeof meta !== 'string') return meta === 0 ? 'too_late' : 'unknown';
-    this.onEnded(id, (JSON.parse(meta) as MessageMeta).body);
+    const [reply] = await this.executor.exec([{ name: cancelScript.name, script: cancelScript, args }]);
+    if (!Array.isArray(reply)) return reply === 0 ? 'too_late' : 'unknown';
+    const [meta, variants] = reply as [string, string];
+    this.onEnded(id, (JSON.parse(meta) as MessageMeta).body, ...parseVariants(variants));
     return 'canceled';
   }
 

@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto';
 import {
+  type BodyRef,
   isTerminal,
   type MessageEvent,
   type MessageMeta,
@@ -15,6 +16,7 @@ import {
  *   r<i>     the i-th recipient's status: `t` or `p` (terminal, pending), then JSON; absent means what the stage says:
  *            scheduled, queued where it is routed, else accepted
  *   e<…>     one event each, JSON
+ *   v        other stored forms of the message: variantText, separated by spaces
  *   j<i>     the lane of the job whose first recipient is the i-th, while it is there
  * It expires after its retention once all recipients are terminal.
  */
@@ -40,6 +42,17 @@ export function eventField(event: MessageEvent): string {
   return `e${event.at}-${serial}`;
 }
 
+/** @returns the stored form of a variant's place. */
+export const variantText = ({ variant, at, size }: BodyRef) => `${variant}/${at}/${size}`;
+
+/** @returns the places of all variants that a record names. */
+export function parseVariants(text: string): BodyRef[] {
+  return text.split(' ').flatMap((one) => {
+    const [variant, at, size] = one.split('/');
+    return variant && at ? [{ variant, at: at as BodyRef['at'], size: Number(size) }] : [];
+  });
+}
+
 /** @returns the record, or undefined where the hash is empty. */
 export function decodeRecord(hash: Record<string, string>): MessageRecord | undefined {
   if (!hash.m) return undefined;
@@ -56,7 +69,8 @@ export function decodeRecord(hash: Record<string, string>): MessageRecord | unde
     // Redis keeps the fields in no order.
     .sort((a, b) => a.event.at - b.event.at || a.serial - b.serial)
     .map(({ event }) => event);
-  return { meta, stage, recipients, events };
+  const variants = parseVariants(hash.v ?? '');
+  return { meta, stage, recipients, events, ...(variants.length > 0 ? { variants } : {}) };
 }
 
 /** @returns a flat HGETALL reply as an object. */

@@ -1,11 +1,10 @@
-import { Readable } from 'node:stream';
 import type { Config } from '@waypost/config';
 import type { LaneJob } from '@waypost/mail';
 import { type AttemptContext, isRedisTrouble, type Settlement } from '@waypost/queue';
 import type { Command } from '@waypost/redis';
 import type { Runtime, Span } from '@waypost/runtime';
 import type { LaneTerms } from '@waypost/shaping';
-import { BodyMissingError, type Spool } from '@waypost/spool';
+import { BodyMissingError, leaving, type Spool } from '@waypost/spool';
 import { beginningOf, type Committer, makeNotice, type SuppressionStore, suppressFor } from '@waypost/store';
 import { type Settled, settle } from './settle.js';
 import { forAll, type LaneTarget, type TargetOutcome } from './target.js';
@@ -119,22 +118,8 @@ const OUR_TROUBLE = {
   reply: { code: 451, enhanced: '4.3.0', text: 'Local error, tried again later; the log of the relay has the cause' },
 } as const;
 
-/** The stored message with what policy put before it. */
-async function wholeMessage(job: LaneJob, spool: Spool): Promise<Buffer | Readable> {
-  const body = await spool.read(job.id, job.ref);
-  if (!job.prepend) return body;
-  const head = Buffer.from(job.prepend);
-  if (Buffer.isBuffer(body)) return Buffer.concat([head, body]);
-  const whole = Readable.from(prefixed(head, body), { objectMode: false });
-  // One that is never read does not reach its source.
-  whole.once('close', () => body.destroy());
-  return whole;
-}
-
-async function* prefixed(head: Buffer, body: Readable): AsyncGenerator<Buffer> {
-  yield head;
-  for await (const chunk of body) yield chunk as Buffer;
-}
+/** The stored message as policy lets it leave. */
+const wholeMessage = async (job: LaneJob, spool: Spool) => leaving(await spool.read(job.id, job.ref), job);
 
 function account(
   job: LaneJob,

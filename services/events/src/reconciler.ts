@@ -21,6 +21,8 @@ const GRACE = 120_000;
 /** A blob without a record may belong to a transaction that is still arriving. */
 const ORPHAN_AGE = 86_400_000;
 const SCAN = 500;
+/** A variant's name has its own hash behind the message's id. */
+const ID_LENGTH = 36;
 /** Between two pages, ms. */
 const PAUSE = 5;
 
@@ -137,7 +139,9 @@ export class Reconciler {
     const { blobs, executor } = this.deps;
     let removed = 0;
     for await (const id of blobs.list(now - ORPHAN_AGE)) {
-      const [stage] = (await executor.exec([{ name: 'hget', args: [`wp:{${id}}:m`, 'stage'] }])) as [string | null];
+      const [stage] = (await executor.exec([{ name: 'hget', args: [recordKey(id.slice(0, ID_LENGTH)), 'stage'] }])) as [
+        string | null,
+      ];
       if (stage !== null && stage !== 'done' && stage !== 'canceled') continue;
       await blobs.delete(id);
       removed += 1;

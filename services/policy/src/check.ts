@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { MessageMeta, Recipient, Reply } from '@waypost/mail';
 import type { Suppression } from '@waypost/store';
+import type { Findings } from './findings.js';
 
 /** A recipient that is still to be routed; `i` is its index in the envelope. */
 export interface OpenRecipient {
@@ -25,15 +26,38 @@ export type Verdict =
 
 export const PASS: Verdict = { kind: 'pass' };
 
-/** What a check sees of a message, and how it may add to it. */
+/** Whether a header field of the stored message is to be left out; name in lower case, value unfolded. */
+export type FieldTest = (name: string, value: string) => boolean;
+
+/**
+ * What a check sees of a message, and how it may change it. Where some recipients are to get another form of the message than
+ * others (`rcpts` of the changing functions), later checks run once for each form and see it alone.
+ */
 export interface CheckContext {
   readonly meta: MessageMeta;
-  /** Recipients that no earlier check refused. */
+  /** Recipients that no earlier check refused; of this form, where there are several. */
   readonly open: readonly OpenRecipient[];
+  /** What earlier checks found. */
+  readonly findings: Findings;
+  /** Notes one thing found, that counts towards the score and explains it. */
+  symbol(name: string, score: number, reason: string): void;
+  /** Gives the message a tag, for routes, shaping, rules and queue control. */
+  tag(name: string, value?: string): void;
   /** Adds a header field before the message; folded already, without CRLF at its end. */
-  addHeader(field: string): void;
-  /** The stored message; read at the first call. */
+  addHeader(field: string, rcpts?: readonly number[]): void;
+  /** Leaves out fields of the stored message; those that policy adds stay. Applied when the message leaves policy. */
+  removeHeader(test: FieldTest, rcpts?: readonly number[]): void;
+  /** Replaces the stored message by other octets; what was added and left out before holds for them too. */
+  rewrite(body: Buffer, rcpts?: readonly number[]): void;
+  /** The stored message, or what `rewrite` made of it; read at the first call. */
   body(): Promise<Buffer | Readable>;
+  /**
+   * The same in memory, read once for all checks: the whole of it, or its beginning where it is longer than
+   * `policy.scan_max`.
+   */
+  message(): Promise<Buffer>;
+  /** The octets as they leave by what is known now: for signatures, which must be over the whole of them. */
+  leaving(): Promise<Buffer | Readable>;
   /** Those of the addresses that are suppressed. */
   suppressed(addresses: readonly string[]): Promise<ReadonlyMap<string, Suppression>>;
 }

@@ -1,6 +1,8 @@
 import type { MessageRecord, Reply } from '@waypost/mail';
 import { isTerminal } from '@waypost/mail';
-import type { Check, CheckContext, OpenRecipient } from './check.js';
+import type { Check, CheckContext, OpenRecipient, Verdict } from './check.js';
+import { Collected, type Findings } from './findings.js';
+import { Form, type Source } from './form.js';
 
 /** How a recipient may end here. */
 export type Refused = 'rejected' | 'suppressed' | 'expired';
@@ -13,11 +15,22 @@ export interface Evaluation {
   /** Recipients to route, hold or defer. */
   readonly open: readonly OpenRecipient[];
   readonly refused: readonly { readonly i: number; readonly reply: Reply; readonly state: Refused }[];
-  /** Header fields to put before the message, each ended by CRLF. */
-  readonly prepend: string;
+  /** The forms in which the message leaves; each open recipient is in one of them. */
+  readonly forms: readonly Form[];
+  readonly findings: Findings;
 }
 
-export type ContextParts = Pick<CheckContext, 'body' | 'suppressed'>;
+export type ContextParts = Pick<CheckContext, 'suppressed'> & Source;
+
+/** How an evaluation stands. */
+interface State {
+  readonly record: MessageRecord;
+  readonly parts: ContextParts;
+  readonly findings: Collected;
+  readonly refused: Evaluation['refused'][number][];
+  open: OpenRecipient[];
+  forms: Form[];
+}
 
 /**
  * Runs the checks in order over the recipients that are not terminal yet; a hold or a deferral ends it.
@@ -29,40 +42,90 @@ export async function evaluate(
   parts: ContextParts,
   onError: (error: Error, check: string) => void,
 ): Promise<Evaluation> {
-  let open: OpenRecipient[] = record.meta.envelope.recipients
+  const open = record.meta.envelope.recipients
     .map((recipient, i) => ({ i, recipient }))
     .filter(({ i }) => !isTerminal(record.recipients[i]?.state ?? 'accepted'));
-  const refused: Evaluation['refused'][number][] = [];
-  let prepend = '';
-  const context: CheckContext = {
-    ...parts,
-    meta: record.meta,
-    get open() {
-      return open;
-    },
-    addHeader: (field) => {
-      prepend = `${field}\r\n${prepend}`;
-    },
-  };
+  const findings = new Collected(record.meta.tags);
+  const forms = [new Form(new Set(open.map(({ i }) => i)), parts)];
+  const state: State = { record, parts, findings, refused: [], open, forms };
   for (const check of checks) {
-    if (open.length === 0) break;
-    let verdict: Awaited<ReturnType<Check['run']>>;
-    try {
-      const answer = check.run(context);
-      verdict = answer instanceof Promise ? await answer : answer;
-    } catch (error) {
-      onError(error as Error, check.name);
-      verdict = { kind: 'defer', reason: `the check ${check.name} failed` };
+    // A check may split a form; what it made of it is not looked at by the same check again.
+    for (const form of [...state.forms]) {
+      const context = contextOf(form, state);
+      if (context.open.length === 0) continue;
+      let verdict: Verdict;
+      try {
+        const answer = check.run(context);
+        verdict = answer instanceof Promise ? await answer : answer;
+      } catch (error) {
+        onError(error as Error, check.name);
+        verdict = { kind: 'defer', reason: `the check ${check.name} failed` };
+      }
+      if (verdict.kind === 'hold' || verdict.kind === 'defer') {
+        return { ...result(state), kind: verdict.kind, reason: verdict.reason };
+      }
+      if (verdict.kind === 'reject') refuse(verdict, context.open, state);
     }
-    if (verdict.kind === 'hold' || verdict.kind === 'defer') {
-      return { kind: verdict.kind, reason: verdict.reason, open, refused, prepend };
-    }
-    if (verdict.kind === 'reject') {
-      const { reply, rcpts, state = 'rejected' } = verdict;
-      const hit = (i: number) => !rcpts || rcpts.includes(i);
-      for (const { i } of open.filter((entry) => hit(entry.i))) refused.push({ i, reply, state });
-      open = open.filter((entry) => !hit(entry.i));
-    }
+    if (state.open.length === 0) break;
   }
-  return { kind: 'pass', open, refused, prepend };
+  return { ...result(state), kind: 'pass' };
+}
+
+const result = ({ open, refused, forms, findings }: State) => ({ open, refused, forms, findings });
+
+function refuse(
+  { reply, rcpts, state: end = 'rejected' }: Extract<Verdict, { kind: 'reject' }>,
+  about: readonly OpenRecipient[],
+  state: State,
+): void {
+  const hit = new Set(about.map(({ i }) => i).filter((i) => !rcpts || rcpts.includes(i)));
+  for (const i of hit) state.refused.push({ i, reply, state: end });
+  state.open = state.open.filter(({ i }) => !hit.has(i));
+}
+
+function contextOf(form: Form, state: State): CheckContext {
+  const { record, parts, findings } = state;
+  // Those of the form as the check found it.
+  const ours = form.rcpts;
+  return {
+    meta: record.meta,
+    findings,
+    get open() {
+      return state.forms.length === 1 ? state.open : state.open.filter(({ i }) => ours.has(i));
+    },
+    symbol: (name, score, reason) => findings.add({ name, score, reason }),
+    tag: (name, value = '') => findings.tag(name, value),
+    addHeader: (field, rcpts) => {
+      for (const one of formsFor(ours, rcpts, state)) one.prepend = `${field}\r\n${one.prepend}`;
+    },
+    removeHeader: (test, rcpts) => {
+      for (const one of formsFor(ours, rcpts, state)) one.remove(test);
+    },
+    rewrite: (body, rcpts) => {
+      for (const one of formsFor(ours, rcpts, state)) one.replaced = body;
+    },
+    body: () => form.body(),
+    message: () => form.message(),
+    leaving: () => form.leaving(),
+    suppressed: parts.suppressed,
+  };
+}
+
+/** @returns the forms of these recipients and no other, split off where they had others with them. */
+function formsFor(ours: ReadonlySet<number>, rcpts: readonly number[] | undefined, state: State): Form[] {
+  const wanted = new Set([...ours].filter((i) => !rcpts || rcpts.includes(i)));
+  const chosen: Form[] = [];
+  state.forms = state.forms.flatMap((form) => {
+    const inside = [...form.rcpts].filter((i) => wanted.has(i));
+    if (inside.length === 0) return [form];
+    if (inside.length === form.rcpts.size) {
+      chosen.push(form);
+      return [form];
+    }
+    const split = form.copy(new Set(inside));
+    chosen.push(split);
+    form.rcpts = new Set([...form.rcpts].filter((i) => !wanted.has(i)));
+    return [form, split];
+  });
+  return chosen;
 }

@@ -18,6 +18,9 @@ export function routeOf({ envelope, origin, tags }: MessageMeta, domain: string,
   return matchRoute(routes, { domain, sender: domainOf(envelope.sender), tenant: origin.tenant, tags });
 }
 
+/** The octets that leave for some recipients. */
+export type LeavingForm = Pick<LaneJob, 'ref' | 'prepend' | 'cut' | 'also'>;
+
 /**
  * Chooses a lane for each recipient and makes the jobs: one for each lane and domain, in chunks of 100 recipients. The ids
  * are the same again for a replay, since recipients keep their places.
@@ -25,11 +28,11 @@ export function routeOf({ envelope, origin, tags }: MessageMeta, domain: string,
 export async function routeMessage(
   meta: MessageMeta,
   open: readonly OpenRecipient[],
-  prepend: string,
+  form: LeavingForm,
   deps: RouteDeps,
 ): Promise<{ jobId: string; job: LaneJob }[]> {
   const groups = new Map<string, { job: Omit<LaneJob, 'rcpts'>; rcpts: JobRecipient[] }>();
-  const places = await placesOf(meta, open, prepend, deps);
+  const places = await placesOf(meta, open, form, deps);
   for (const { i, recipient } of open) {
     const place = places.get(domainOf(recipient.address));
     if (!place) continue;
@@ -58,12 +61,12 @@ type Place = Omit<LaneJob, 'rcpts'>;
 async function placesOf(
   meta: MessageMeta,
   open: readonly OpenRecipient[],
-  prepend: string,
+  form: LeavingForm,
   { routes, plan, sites }: RouteDeps,
 ): Promise<Map<string, Place>> {
   const { tenant } = meta.origin;
   const { tags } = meta;
-  const shared = common(meta, prepend);
+  const shared = common(meta, form);
   const domains = [...new Set(open.map(({ recipient }) => domainOf(recipient.address)))];
   const found = await Promise.all(
     domains.map(async (domain): Promise<[string, Place] | undefined> => {
@@ -79,7 +82,7 @@ async function placesOf(
   return new Map(found.filter((entry) => entry !== undefined));
 }
 
-function common(meta: MessageMeta, prepend: string): Omit<LaneJob, 'lane' | 'target' | 'route' | 'rcpts'> {
+function common(meta: MessageMeta, form: LeavingForm): Omit<LaneJob, 'lane' | 'target' | 'route' | 'rcpts'> {
   const { sender, ret, envid, body, smtputf8, requireTls } = meta.envelope;
   return {
     id: meta.id,
@@ -89,8 +92,7 @@ function common(meta: MessageMeta, prepend: string): Omit<LaneJob, 'lane' | 'tar
     ...(body ? { body } : {}),
     ...(smtputf8 ? { smtputf8 } : {}),
     ...(requireTls ? { requireTls } : {}),
-    ref: meta.body,
-    ...(prepend ? { prepend } : {}),
+    ...form,
     receivedAt: meta.receivedAt,
     ...(meta.origin.kind === 'mx' ? { inbound: true as const } : {}),
     ...(meta.origin.tenant ? { tenant: meta.origin.tenant } : {}),

@@ -5,7 +5,7 @@ import { addToLanes, isRedisTrouble, type PolicyJob, type PolicyQueue } from '@w
 import type { Command, Executor } from '@waypost/redis';
 import type { Runtime } from '@waypost/runtime';
 import { planOf, type SiteFinder } from '@waypost/shaping';
-import type { Spool } from '@waypost/spool';
+import type { Draft, Spool } from '@waypost/spool';
 import {
   beginningOf,
   type Committer,
@@ -16,7 +16,10 @@ import {
 } from '@waypost/store';
 import type { Check } from './check.js';
 import { type Evaluation, evaluate } from './evaluate.js';
-import { routeMessage } from './route.js';
+import { Collected } from './findings.js';
+import type { Form } from './form.js';
+import { type LeavingForm, routeMessage } from './route.js';
+import { ScanMemory, StoredMessage } from './stored.js';
 
 export interface WorkerDeps {
   readonly runtime: Runtime;
@@ -34,14 +37,17 @@ export interface WorkerDeps {
 /** Judges the messages of one policy job. */
 export class PolicyWorker {
   /** Messages that a job ends, until its verdicts are recorded. */
-  readonly #ended = new WeakMap<PolicyJob, MessageMeta[]>();
+  readonly #ended = new WeakMap<PolicyJob, MessageRecord[]>();
+  readonly #memory: ScanMemory;
 
-  constructor(private readonly deps: WorkerDeps) {}
+  constructor(private readonly deps: WorkerDeps) {
+    this.#memory = new ScanMemory(() => deps.config().policy.scan_memory);
+  }
 
   /** @returns the commands that record the verdicts and hand the messages to their lanes. */
   async handle(job: PolicyJob): Promise<Command[]> {
     const [records, anySuppressed] = await this.#read(job.ids);
-    const ended: MessageMeta[] = [];
+    const ended: MessageRecord[] = [];
     const judged = await Promise.all(
       records.map((record) => (record ? this.#judgeAlone(record, anySuppressed, ended) : [])),
     );
@@ -50,7 +56,7 @@ export class PolicyWorker {
   }
 
   /** What is wrong with one message must not hold up those that came with it, nor keep it for ever. */
-  async #judgeAlone(record: MessageRecord, anySuppressed: boolean, ended: MessageMeta[]): Promise<Command[]> {
+  async #judgeAlone(record: MessageRecord, anySuppressed: boolean, ended: MessageRecord[]): Promise<Command[]> {
     try {
       return await this.#judge(record, anySuppressed, ended);
     } catch (error) {
@@ -66,7 +72,8 @@ export class PolicyWorker {
         reason: 'Local error, tried again later',
         open,
         refused: [],
-        prepend: '',
+        forms: [],
+        findings: new Collected(record.meta.tags),
       } as const;
       return this.#record(record, evaluation, ended, record.meta.traceparent ?? '');
     }
@@ -75,9 +82,10 @@ export class PolicyWorker {
   /** Drops the bodies of messages that have no open recipient any more. */
   recorded(job: PolicyJob): void {
     const { spool, runtime } = this.deps;
-    for (const { id, body } of this.#ended.get(job) ?? []) {
+    for (const { meta, variants = [] } of this.#ended.get(job) ?? []) {
+      const { id, body } = meta;
       spool
-        .remove(id, body)
+        .remove(id, body, ...variants)
         .catch((error: Error) => runtime.log.warn({ id, error: error.message }, 'a body could not be removed yet'));
     }
   }
@@ -90,10 +98,10 @@ export class PolicyWorker {
     return [records, Number(count) > 0];
   }
 
-  async #judge(record: MessageRecord, anySuppressed: boolean, ended: MessageMeta[]): Promise<Command[]> {
+  async #judge(record: MessageRecord, anySuppressed: boolean, ended: MessageRecord[]): Promise<Command[]> {
     // Handed over, held or canceled already: a replayed job changes nothing.
     if (record.stage !== 'accepted' && record.stage !== 'scheduled') return [];
-    const { runtime, spool, suppressions, checks } = this.deps;
+    const { runtime, spool, suppressions, checks, config } = this.deps;
     const { meta } = record;
     const started = performance.now();
     const span = runtime.tracer.start('policy', {
@@ -101,33 +109,40 @@ export class PolicyWorker {
       kind: 'consumer',
       attributes: { 'waypost.service': 'policy', 'messaging.message.id': meta.id },
     });
-    const evaluation = await evaluate(
-      record,
-      checks,
-      {
-        body: () => spool.read(meta.id, meta.body),
-        suppressed: async (addresses) => (anySuppressed ? suppressions.find(addresses, meta.origin.tenant) : NONE),
-      },
-      (error, check) => runtime.log.error({ id: meta.id, check, error: error.message }, 'a policy check failed'),
-    );
-    runtime.metrics.policySeconds.observe((performance.now() - started) / 1000);
-    runtime.metrics.policyVerdicts.inc({ verdict: evaluation.open.length === 0 ? 'reject' : evaluation.kind });
-    span.set('waypost.verdict', evaluation.kind);
-    span.end();
-    return this.#record(record, evaluation, ended, span.traceparent);
+    const stored = new StoredMessage(meta, { spool, memory: this.#memory, scanMax: config().policy.scan_max });
+    try {
+      const evaluation = await evaluate(
+        record,
+        checks,
+        {
+          body: () => stored.body(),
+          message: () => stored.message(),
+          suppressed: async (addresses) => (anySuppressed ? suppressions.find(addresses, meta.origin.tenant) : NONE),
+        },
+        (error, check) => runtime.log.error({ id: meta.id, check, error: error.message }, 'a policy check failed'),
+      );
+      runtime.metrics.policySeconds.observe((performance.now() - started) / 1000);
+      runtime.metrics.policyVerdicts.inc({ verdict: evaluation.open.length === 0 ? 'reject' : evaluation.kind });
+      span.set('waypost.verdict', evaluation.kind);
+      return await this.#record(record, evaluation, ended, span.traceparent);
+    } finally {
+      span.end();
+      stored.close();
+    }
   }
 
   async #record(
     record: MessageRecord,
     judged: Evaluation,
-    ended: MessageMeta[],
+    ended: MessageRecord[],
     traceparent: string,
   ): Promise<Command[]> {
     const { meta } = record;
     const now = Date.now();
-    const jobs = judged.kind === 'pass' ? await this.#route({ ...meta, traceparent }, judged) : [];
+    const drafts: Draft[] = [];
+    const jobs = judged.kind === 'pass' ? await this.#route(record, traceparent, judged, drafts) : [];
     const evaluation = this.#final(judged, meta, jobs, now);
-    if (evaluation.open.length === 0) ended.push(meta);
+    if (evaluation.open.length === 0) ended.push(record);
     const refused = evaluation.refused.map(({ i, reply, state }) => ({
       i,
       status: { state, at: now, reply } as RecipientStatus,
@@ -146,6 +161,7 @@ export class PolicyWorker {
     events.push(queued);
     this.deps.runtime.log.event(queued);
     return [
+      ...this.deps.store.keepVariants(drafts),
       ...addToLanes(jobs),
       ...this.deps.store.transition({
         id: meta.id,
@@ -158,13 +174,41 @@ export class PolicyWorker {
     ];
   }
 
-  #route(meta: MessageMeta, { open, prepend }: Evaluation) {
+  /** @param drafts takes the bodies that are to be stored with the verdict. */
+  async #route(
+    { meta, variants = [] }: MessageRecord,
+    traceparent: string,
+    { open, forms, findings }: Evaluation,
+    drafts: Draft[],
+  ): Promise<Awaited<ReturnType<typeof routeMessage>>> {
     const config = this.deps.config();
-    return routeMessage(meta, open, prepend, {
-      routes: config.routes,
-      plan: planOf(config),
-      sites: this.deps.sites,
-    });
+    const deps = { routes: config.routes, plan: planOf(config), sites: this.deps.sites };
+    const tags = findings.tags.length > 0 ? { tags: findings.tags } : {};
+    const described = await Promise.all(forms.map((form) => this.#describe(meta, form, drafts)));
+    // Whoever ends the message last drops all of it.
+    const bodies = [meta.body, ...variants, ...drafts.map(({ ref }) => ref)];
+    const jobs = await Promise.all(
+      forms.map((form, at) => {
+        const leaving = described[at] as LeavingForm;
+        const also = bodies.filter(({ variant }) => variant !== leaving.ref.variant);
+        const mine = open.filter(({ i }) => form.rcpts.has(i));
+        const whole = { ...leaving, ...(also.length > 0 ? { also } : {}) };
+        return routeMessage({ ...meta, ...tags, traceparent }, mine, whole, deps);
+      }),
+    );
+    return jobs.flat();
+  }
+
+  async #describe(meta: MessageMeta, form: Form, drafts: Draft[]): Promise<LeavingForm> {
+    const { prepend, replaced } = form;
+    const cut = await form.cut();
+    const draft = replaced ? await this.deps.spool.storeVariant(meta.id, replaced) : undefined;
+    if (draft) drafts.push(draft);
+    return {
+      ref: draft?.ref ?? meta.body,
+      ...(prepend ? { prepend } : {}),
+      ...(cut.length > 0 ? { cut } : {}),
+    };
   }
 
   /** Recipients whom no job carries, and what is put off for longer than a message may take, have failed. */

@@ -120,9 +120,9 @@ async function createShared(config: () => Config, redis: RedisHandle, runtime: R
   const { spool: settings } = config();
   const blobs = await createBlobStore(settings, group);
   const spool = new Spool(group, blobs, { inlineMax: settings.inline_max, cache: settings.cache });
-  const store = new MessageStore(group, config().delivery.retention, (id, ref) => {
+  const store = new MessageStore(group, config().delivery.retention, (id, ...refs) => {
     spool
-      .remove(id, ref)
+      .remove(id, ...refs)
       .catch((error: Error) => runtime.log.warn({ id, error: error.message }, 'a body could not be removed yet'));
   });
   const committer = new Committer(group, queue, {

@@ -1,9 +1,10 @@
 import type { Script } from '@waypost/redis';
+import { dropVariants } from './keep-variant.js';
 
 /**
  * Records transitions of a message's recipients; one that is terminal already is left as it is, so that a repeated call
  * changes nothing; nor does a late one change the stage of a message that has ended. With the last recipient terminal
- * the inline body goes and the record starts to expire.
+ * the inline bodies go and the record starts to expire.
  *   KEYS[1] record · KEYS[2] inline body
  *   ARGV[1] ms the record is kept afterwards · ARGV[2] new stage, or '' · ARGV[3] number of events · ARGV[4] number of jobs
  *   ARGV[..] event field, event JSON pairs · then job field, lane pairs ('' for a job that is over) · then recipient
@@ -46,7 +47,7 @@ if ended > 0 then open = redis.call('HINCRBY', record, 'open', -ended) end
 if over then return open end
 if open <= 0 then
   redis.call('HSET', record, 'stage', 'done')
-  redis.call('UNLINK', KEYS[2])
+  redis.call('UNLINK', KEYS[2])${dropVariants}
   redis.call('PEXPIRE', record, ARGV[1])
 elseif ARGV[2] ~= '' then
   redis.call('HSET', record, 'stage', ARGV[2])

@@ -2,7 +2,7 @@ import type { Config } from '@waypost/config';
 import { isTerminal, type LaneJob, type MessageEvent, type RecipientStatus, wantsDsn } from '@waypost/mail';
 import { laneQueue, wakeLane } from '@waypost/queue';
 import type { Executor } from '@waypost/redis';
-import type { Spool } from '@waypost/spool';
+import { leaving, type Spool } from '@waypost/spool';
 import { beginningOf, type Committer, type MessageStore, makeNotice } from '@waypost/store';
 import type { QueuedJob } from './jobs.js';
 import { type Elsewhere, reroute } from './reroute.js';
@@ -75,7 +75,8 @@ async function end(
   });
   const notices = action === 'bounce' ? await notice(job, open, reply, deps) : [];
   const [left] = await executor.exec([...transition, ...notices, ...wakeLane(lane, now, 1)]);
-  if (typeof left === 'number' && left <= 0) await spool.remove(job.id, job.ref).catch(() => undefined);
+  if (typeof left === 'number' && left <= 0)
+    await spool.remove(job.id, job.ref, ...(job.also ?? [])).catch(() => undefined);
   return true;
 }
 
@@ -90,7 +91,7 @@ async function notice(
   if (told.length === 0 || job.inbound) return [];
   const original = await deps.spool
     .read(job.id, job.ref)
-    .then(beginningOf)
+    .then((body) => beginningOf(leaving(body, job)))
     .catch(() => Buffer.alloc(0));
   const about = told.map(({ to, orcpt }) => ({
     address: to,

@@ -4,6 +4,7 @@ import { type JobRecipient, type LaneJob, type Outcome, type Reply, SmtpError, t
 import type { Metrics } from '@waypost/runtime';
 import type { LaneTerms } from '@waypost/shaping';
 import { type Hop, HopError, type ProxiedWay, SmtpClient, type TlsMode } from '@waypost/smtp';
+import { leavingSize } from '@waypost/spool';
 import { forAll, type LaneTarget, type Outgoing, type Result, type TargetOutcome } from '../target.js';
 import { covers, type Demand, type Guard, type TransportGuards } from '../transport/guard.js';
 
@@ -103,7 +104,7 @@ export class SmtpTarget implements LaneTarget {
     const sent = client.transaction({
       sender: job.sender,
       recipients: group.map(({ to }) => to),
-      size: job.ref.size + (job.prepend?.length ?? 0),
+      size: leavingSize(job.ref.size, job),
       eightBit: job.body === '8BITMIME' || job.smtputf8 === true,
       smtputf8: job.smtputf8 === true,
       requireTls: job.requireTls === true,
