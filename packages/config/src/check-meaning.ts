@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { parseMailbox } from '@waypost/mail';
 import { Networks } from './networks.js';
 import { parseProxy } from './proxy.js';
 import { parseTarget } from './route.js';
@@ -17,6 +18,7 @@ export function checkMeaning(config: Config): string[] {
     ...checkTrusted('http.trust_proxy', config.http.trust_proxy),
     ...config.routes.flatMap(({ to }, index) => checkTarget(`routes.${index}.to`, to)),
     ...checkEgress(config),
+    ...checkReports(config),
     ...[...config.shaping, ...config.providers].flatMap(({ replies }, index) => checkReplies(index, replies)),
   ];
   if (config.redis.cluster) {
@@ -121,6 +123,15 @@ function checkProxy({ name, proxy, address }: EgressSource): string[] {
   const problems = attempt(at, () => parseProxy(proxy));
   if (problems.length > 0 || parseProxy(proxy).kind !== 'haproxy' || isIP(address ?? '') > 0) return problems;
   return [`${at}: a haproxy proxy is told where to connect from; set "address" to one of the proxy's own addresses`];
+}
+
+function checkReports({ reports }: Config): string[] {
+  return (['from', 'contact'] as const).flatMap((key) => {
+    const text = reports[key];
+    // A contact may be a page as well.
+    const good = text === undefined || parseMailbox(text) || (key === 'contact' && /^https:\/\/\S+$/.test(text));
+    return good ? [] : [`reports.${key}: "${text}" is no address; write such as reports@example.com`];
+  });
 }
 
 function checkReplies(index: number, replies: readonly ReplyRule[]): string[] {

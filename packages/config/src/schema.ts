@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { reportSections } from './reports-schema.js';
 import { shapingSections } from './shaping-schema.js';
 import { suppressionSections } from './suppressions-schema.js';
 import { bytes, duration } from './units.js';
@@ -160,6 +161,7 @@ export const configSchema = z.strictObject({
   routes: z.array(route).default([]),
   ...shapingSections,
   ...suppressionSections,
+  ...reportSections,
   delivery: z
     .strictObject({
       /** Messages older than this expire. */

@@ -25,4 +25,6 @@ export interface Envelope {
   readonly smtputf8?: boolean;
   /** Only TLS-verified hops may carry this message (RFC 8689). */
   readonly requireTls?: boolean;
+  /** It is to arrive although TLS fails, whatever its recipients' policies say: "TLS-Required: No" (RFC 8689 §5). */
+  readonly tlsOptional?: boolean;
 }

@@ -36,6 +36,7 @@ export interface LaneJob {
   readonly body?: '7BIT' | '8BITMIME';
   readonly smtputf8?: boolean;
   readonly requireTls?: boolean;
+  readonly tlsOptional?: boolean;
   readonly ref: BodyRef;
   /** Header fields (each ended by CRLF) that policy put before the stored message. */
   readonly prepend?: string;

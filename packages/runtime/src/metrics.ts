@@ -44,6 +44,8 @@ export function createMetrics() {
     dsns: counter('dsn_total', 'Delivery status notifications made', ['action']),
     reaped: counter('reaped_jobs_total', 'Jobs given back for replicas that died'),
     reconcilerRepairs: counter('reconciler_repairs_total', 'What the reconciler mended', ['kind']),
+    reports: counter('reports_total', 'Daily reports handed over', ['kind', 'way', 'result']),
+    reportsPending: gauge('reports_pending', 'Daily reports that wait to be sent', ['kind']),
     httpRequests: counter('http_requests_total', 'HTTP requests', ['route', 'method', 'status']),
     httpSeconds: histogram('http_request_seconds', 'HTTP requests', FAST, ['route']),
     configReloadFailures: counter('config_reload_failures_total', 'Configuration files that were refused'),

@@ -1,4 +1,4 @@
-import { randomFillSync } from 'node:crypto';
+import { createHash, randomFillSync } from 'node:crypto';
 
 const POOL = 4096;
 const pool = Buffer.allocUnsafe(POOL);
@@ -12,6 +12,19 @@ export function newMessageId(now = Date.now()): string {
   }
   const random = pool.subarray(used, used + 10);
   used += 10;
+  return format(now, random);
+}
+
+/**
+ * @param name what is to get the id.
+ * @param at ms since the epoch, from which the id takes its place in time.
+ * @returns an id that is the same for the same name and time.
+ */
+export function derivedMessageId(name: string, at: number): string {
+  return format(at, createHash('sha256').update(name).digest());
+}
+
+function format(now: number, random: Buffer): string {
   const time = now.toString(16).padStart(12, '0');
   const a = (((random[0] as number) & 0x0f) << 8) | (random[1] as number);
   const b = ((random[2] as number) & 0x3f) | 0x80;

@@ -1,2 +1,5 @@
 export { Reconciler, type ReconcilerDeps } from './reconciler.js';
+export { DailyReports, type DailyReportsDeps } from './reports/daily-reports.js';
+export { isPublicAddress } from './reports/public-address.js';
+export type { Report, ReportKind } from './reports/report.js';
 export { createEvents, type EventsDeps } from './service.js';

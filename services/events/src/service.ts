@@ -1,16 +1,25 @@
+import type { Config } from '@waypost/config';
+import type { MailResolver } from '@waypost/dns';
 import type { PolicyQueue } from '@waypost/queue';
 import type { RedisHandle } from '@waypost/redis';
+import { ReportLedger } from '@waypost/reports';
 import type { Runtime, Service } from '@waypost/runtime';
-import type { BlobStore } from '@waypost/spool';
-import type { MessageStore } from '@waypost/store';
+import type { BlobStore, Spool } from '@waypost/spool';
+import type { Committer, MessageStore } from '@waypost/store';
 import { Reconciler } from './reconciler.js';
+import { DailyReports } from './reports/daily-reports.js';
+import type { ReportKind } from './reports/report.js';
 
 export interface EventsDeps {
   readonly runtime: Runtime;
+  readonly config: () => Config;
   readonly redis: RedisHandle;
   readonly store: MessageStore;
   readonly queue: PolicyQueue;
+  readonly spool: Spool;
   readonly blobs: BlobStore;
+  readonly committer: Committer;
+  readonly resolver: MailResolver;
 }
 
 /** Every process of this service looks this often, and one of them finds the time has come, ms. */
@@ -18,9 +27,12 @@ const EVERY = 60_000;
 const PASS_EVERY = 300_000;
 const TURN = 'wp:reconciler';
 
-/** Work beside the path of a message: the reconciler. */
+/** Work beside the path of a message: the reconciler, and the daily reports to other domains. */
 export function createEvents(deps: EventsDeps): Service {
   const reconciler = new Reconciler({ ...deps, executor: deps.redis.group });
+  const executor = deps.redis.group;
+  const kinds: ReportKind[] = [];
+  const reports = new DailyReports({ ...deps, executor, ledger: new ReportLedger(executor), kinds });
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<unknown> = Promise.resolve();
   const isOurTurn = async (): Promise<boolean> => {
@@ -38,10 +50,11 @@ export function createEvents(deps: EventsDeps): Service {
     name: 'events',
     start: async () => {
       timer = setInterval(pass, EVERY);
+      await reports.start();
     },
     stop: async () => {
       clearInterval(timer);
-      await running;
+      await Promise.all([running, reports.stop()]);
     },
     ready: () => (deps.redis.group.available ? undefined : 'Redis cannot be reached'),
   };

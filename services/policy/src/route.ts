@@ -83,7 +83,7 @@ async function placesOf(
 }
 
 function common(meta: MessageMeta, form: LeavingForm): Omit<LaneJob, 'lane' | 'target' | 'route' | 'rcpts'> {
-  const { sender, ret, envid, body, smtputf8, requireTls } = meta.envelope;
+  const { sender, ret, envid, body, smtputf8, requireTls, tlsOptional } = meta.envelope;
   return {
     id: meta.id,
     sender,
@@ -92,6 +92,7 @@ function common(meta: MessageMeta, form: LeavingForm): Omit<LaneJob, 'lane' | 't
     ...(body ? { body } : {}),
     ...(smtputf8 ? { smtputf8 } : {}),
     ...(requireTls ? { requireTls } : {}),
+    ...(tlsOptional ? { tlsOptional } : {}),
     ...form,
     receivedAt: meta.receivedAt,
     ...(meta.origin.kind === 'mx' ? { inbound: true as const } : {}),

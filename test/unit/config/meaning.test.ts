@@ -33,6 +33,7 @@ describe('what a schema cannot say', () => {
       }),
     ],
     ['sentinels', { redis: { sentinel: { hosts: ['a:26379'], name: 'main' } } }],
+    ['a page to ask about reports', { reports: { from: 'r@example.com', contact: 'https://example.com/mail' } }],
     ['s3 with its section', { spool: { blobs: 's3', s3: { bucket: 'mail' } } }],
   ])('takes %s', (_, config) => expect(problems(config)).toEqual([]));
 
@@ -80,6 +81,7 @@ describe('what a schema cannot say', () => {
       /^routes\.0\.to: "ftp:\/\/host" is no next hop/,
     ],
     ['s3 without its section', { spool: { blobs: 's3' } }, /^spool\.blobs is s3, but there is no spool\.s3 section$/],
+    ['reports from nowhere', { reports: { from: 'Reports' } }, /^reports\.from: "Reports" is no address/],
     [
       'a Redis Cluster',
       { redis: { cluster: ['a:7000', 'b:7000'] } },
