@@ -9,6 +9,7 @@ import { measureProviders } from './providers/measure.js';
 import { type Case, table } from './report.js';
 import { measure, medianRound, type Round } from './round.js';
 import { measureDestinations, measureThrottled } from './shaped.js';
+import { type SignType, signing } from './signing.js';
 import { startPostfix } from './targets/postfix.js';
 import type { Target } from './targets/target.js';
 import { LAYOUTS, type Layout, startWaypost } from './targets/waypost.js';
@@ -29,6 +30,7 @@ interface Options {
   readonly sessions: string;
   readonly layout: string;
   readonly postfix: boolean;
+  readonly sign?: SignType[];
   readonly large?: boolean;
   readonly throttled?: boolean;
   readonly destinations?: boolean;
@@ -50,6 +52,7 @@ async function main(): Promise<number> {
     .option('--sessions <n>', 'sessions side by side', '20')
     .option('--layout <layout>', `processes of Waypost: ${Object.keys(LAYOUTS).join(' or ')}`, 'one')
     .option('--no-postfix', 'Waypost alone')
+    .option('--sign <type...>', 'Waypost beside itself with DKIM signing: rsa, ed25519, or both')
     .option('--large', 'instead: 200 messages of 25 MB at once, and what they do to memory and to another client')
     .option('--throttled', 'instead: 100,000 messages for a site limited to 50/s, and 1,000 other sites beside it')
     .option('--destinations', 'instead: 10,000 destinations with 10 messages each, beside one with as many')
@@ -93,7 +96,7 @@ async function main(): Promise<number> {
       return 0;
     }
     const cases = await runCases(options, source, targets);
-    print(table(cases));
+    print(table(cases, options.sign ? 'Waypost' : 'Postfix'));
     const file = join(RESULTS, `${new Date().toISOString().replace(/[:.]/g, '-')}.json`);
     const machine = { cpus: cpus().length, model: cpus()[0]?.model, kernel: release(), node: process.version };
     writeFileSync(file, `${JSON.stringify({ machine, options, cases }, null, 2)}\n`);
@@ -128,15 +131,18 @@ async function startTargets(options: Options, sinkProgram: string, dir: string, 
     stops.push(() => target.stop());
     running.push({ target, sink });
   };
-  await add((port) =>
+  const waypost = (port: number, name: string, more: Record<string, unknown>) =>
     startWaypost({
-      dir: join(dir, 'waypost'),
+      dir: join(dir, name),
       layout: options.layout as Layout,
-      config: { routes: [{ match: '*', to: `smtp://127.0.0.1:${port}`, tls: 'none' }] },
-    }),
-  );
+      config: { routes: [{ match: '*', to: `smtp://127.0.0.1:${port}`, tls: 'none' }], ...more },
+    });
+  await add((port) => waypost(port, 'waypost', {}));
+  for (const type of options.sign ?? []) {
+    await add(async (port) => ({ ...(await waypost(port, type, signing(type))), name: `Waypost, signs ${type}` }));
+  }
   const postfix = find('postfix');
-  if (!options.postfix) return running;
+  if (!options.postfix || options.sign) return running;
   if (!postfix || process.getuid?.() !== 0) {
     print(`Postfix is skipped: ${postfix ? 'it can be started by root only' : 'it is not installed'}.`);
     return running;

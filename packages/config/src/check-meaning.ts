@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import { parseMailbox } from '@waypost/mail';
+import { checkDkim } from './check-signing.js';
 import { Networks } from './networks.js';
 import { parseProxy } from './proxy.js';
 import { parseTarget } from './route.js';
@@ -19,6 +20,7 @@ export function checkMeaning(config: Config): string[] {
     ...config.routes.flatMap(({ to }, index) => checkTarget(`routes.${index}.to`, to)),
     ...checkEgress(config),
     ...checkReports(config),
+    ...checkDkim(config.dkim),
     ...[...config.shaping, ...config.providers].flatMap(({ replies }, index) => checkReplies(index, replies)),
   ];
   if (config.redis.cluster) {

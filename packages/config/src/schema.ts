@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { reportSections } from './reports-schema.js';
 import { shapingSections } from './shaping-schema.js';
+import { signingSections } from './signing-schema.js';
 import { suppressionSections } from './suppressions-schema.js';
 import { bytes, duration } from './units.js';
 
@@ -149,7 +150,7 @@ export const configSchema = z.strictObject({
       partitions: z.int().min(1).default(4),
       concurrency: z.int().min(1).default(32),
       /** Order of the checks; a name may be left out to switch it off. */
-      checks: z.array(z.string()).default(['size', 'loop', 'recipients', 'suppression', 'trace']),
+      checks: z.array(z.string()).default(['size', 'loop', 'recipients', 'suppression', 'dkim', 'trace']),
       /** A `defer` verdict or an unavailable check is tried again after this. */
       retry: duration.default(30_000),
       /** Octets of a message that checks look at; of longer ones they see the beginning. */
@@ -162,6 +163,7 @@ export const configSchema = z.strictObject({
   ...shapingSections,
   ...suppressionSections,
   ...reportSections,
+  ...signingSections,
   delivery: z
     .strictObject({
       /** Messages older than this expire. */

@@ -35,6 +35,8 @@ export function createMetrics() {
     redisUp: gauge('redis_up', 'Whether Redis can be reached'),
     policyVerdicts: counter('policy_verdicts_total', 'Verdicts of policy', ['verdict']),
     policySeconds: histogram('policy_seconds', 'Time to judge a message', FAST),
+    dkimSignatures: counter('dkim_signatures_total', 'DKIM signatures made', ['algorithm']),
+    signingFailures: counter('signing_failures_total', 'Messages that ought to be signed and could not be', ['kind']),
     deliveryAttempts: counter('delivery_attempts_total', 'Recipients attempted', ['target', 'outcome']),
     deliverySeconds: histogram('delivery_seconds', 'One attempt at a message', SLOW, ['target']),
     deliveryAge: histogram('delivery_age_seconds', 'From acceptance to delivery', SLOW, ['target']),

@@ -1,19 +1,24 @@
+import type { MailResolver } from '@waypost/dns';
 import { PolicyConsumer } from '@waypost/queue';
 import type { RedisHandle } from '@waypost/redis';
 import type { Service } from '@waypost/runtime';
+import { Keyring } from '@waypost/signing';
 import { configuredChecks } from './checks/index.js';
 import { PolicyWorker, type WorkerDeps } from './worker.js';
 
 export interface PolicyDeps extends Omit<WorkerDeps, 'checks' | 'executor'> {
   readonly redis: RedisHandle;
+  readonly resolver: MailResolver;
   /** This process, unique for its life. */
   readonly replica: string;
 }
 
 /** Judges accepted messages and routes them to their lanes. */
 export function createPolicy(deps: PolicyDeps): Service {
-  const { runtime, config, redis, queue, replica } = deps;
-  const worker = new PolicyWorker({ ...deps, executor: redis.group, checks: configuredChecks(config) });
+  const { runtime, config, redis, queue, replica, resolver } = deps;
+  const keyring = new Keyring({ settings: () => config().dkim, resolver });
+  const checks = configuredChecks({ config, runtime, keyring });
+  const worker = new PolicyWorker({ ...deps, executor: redis.group, checks });
   const consumer = new PolicyConsumer({
     redis,
     queue,

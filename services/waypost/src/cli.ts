@@ -3,6 +3,7 @@ import { openRedis } from '@waypost/redis';
 import { KeyStore, MessageStore } from '@waypost/store';
 import { Command } from 'commander';
 import { type Composition, SERVICES, type ServiceName } from './compose.js';
+import { addDkim } from './dkim-cli.js';
 import { EmbeddedRedisError } from './embedded-redis.js';
 import { addQueue } from './queue-cli.js';
 import { run } from './run.js';
@@ -48,6 +49,9 @@ export async function runCli(argv: readonly string[]): Promise<number> {
   addKeys(program, env);
   addMessage(program, env);
   addQueue(program);
+  addDkim(program, env, (failed) => {
+    code = failed ? 1 : 0;
+  });
   addSuppressions(program, (options, work) => withRedis(options, env, work));
   try {
     await program.parseAsync(argv as string[], { from: 'user' });

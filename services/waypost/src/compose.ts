@@ -140,7 +140,7 @@ async function createShared(config: () => Config, redis: RedisHandle, runtime: R
   return { resolver, sites, queue, spool, store, committer, keys, pressure, suppressions, authenticator: keys };
 }
 
-function createResolver({ delivery, server }: Config): MailResolver {
+export function createResolver({ delivery, server }: Config): MailResolver {
   const createLookup = delivery.dnssec ? createValidatedLookup : createNodeLookup;
   const lookup = createLookup({ servers: delivery.dns_servers });
   return new MailResolver(

@@ -1,22 +1,26 @@
-import type { Config } from '@waypost/config';
 import type { Check } from '../check.js';
+import { type DkimDeps, dkimCheck } from './dkim.js';
 import { loopCheck } from './loop.js';
 import { recipientsCheck } from './recipients.js';
 import { sizeCheck } from './size.js';
 import { suppressionCheck } from './suppression.js';
 import { traceCheck } from './trace.js';
 
+export type CheckDeps = DkimDeps;
+
 /**
- * @param config read at each use, so that a reload holds for the next message.
+ * @param deps whose configuration is read at each use, so that a reload holds for the next message.
  * @returns the configured checks in their order.
  * @throws Error for a name there is no check of.
  */
-export function configuredChecks(config: () => Config): Check[] {
+export function configuredChecks(deps: CheckDeps): Check[] {
+  const { config } = deps;
   const all = [
     sizeCheck(() => config().limits.message_size),
     loopCheck(() => config().limits.received_headers),
     recipientsCheck(() => config().routes),
     suppressionCheck,
+    dkimCheck(deps),
     traceCheck,
   ];
   return config().policy.checks.map((name) => {
