@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { parseMailbox } from '@waypost/mail';
 import { checkDkim } from './check-signing.js';
+import { parseEndpoint } from './endpoint.js';
 import { Networks } from './networks.js';
 import { parseProxy } from './proxy.js';
 import { parseTarget } from './route.js';
@@ -21,6 +22,7 @@ export function checkMeaning(config: Config): string[] {
     ...checkEgress(config),
     ...checkReports(config),
     ...checkDkim(config.dkim),
+    ...checkFilters(config),
     ...[...config.shaping, ...config.providers].flatMap(({ replies }, index) => checkReplies(index, replies)),
   ];
   if (config.redis.cluster) {
@@ -116,6 +118,18 @@ function checkEgress({ egress, routes, shaping }: Config): string[] {
     ...unknown('egress.default_pool', egress.default_pool, pools, 'pool'),
     ...routes.flatMap(({ pool }, index) => unknown(`routes.${index}.pool`, pool, pools, 'pool')),
     ...shaping.flatMap(({ source }, index) => unknown(`shaping.${index}.source`, source, sources, 'source')),
+  ];
+}
+
+function checkFilters({ filters }: Config): string[] {
+  const { spamd, clamd, milters } = filters;
+  const at = (where: string, address: string | undefined) =>
+    address === undefined ? [] : attempt(`${where}: "address"`, () => parseEndpoint(address));
+  return [
+    ...at('filters.spamd', spamd?.address),
+    ...at('filters.clamd', clamd?.address),
+    ...milters.flatMap(({ name, address }) => at(`filters.milters "${name}"`, address)),
+    ...repeated(milters.map(({ name }) => name)).map((name) => `filters.milters "${name}": the name is taken`),
   ];
 }
 

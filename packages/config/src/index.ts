@@ -1,4 +1,6 @@
+export * from './endpoint.js';
 export * from './environment.js';
+export type { ClamdConfig, MailKind, MilterConfig, RspamdConfig, SpamdConfig } from './filters-schema.js';
 export * from './json-schema.js';
 export * from './load.js';
 export * from './networks.js';
@@ -9,5 +11,6 @@ export * from './schema.js';
 export type { EgressPool, EgressSource, ProviderRule, ReplyRule, ShapingRule } from './shaping-schema.js';
 export type { DkimDomain, DkimSettings } from './signing-schema.js';
 export * from './source.js';
+export type { SpamConfig, SpamThresholds } from './spam-schema.js';
 export type { SuppressionRule } from './suppressions-schema.js';
 export * from './units.js';

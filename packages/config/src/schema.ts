@@ -1,7 +1,9 @@
 import { z } from 'zod';
+import { filterSections } from './filters-schema.js';
 import { reportSections } from './reports-schema.js';
 import { shapingSections } from './shaping-schema.js';
 import { signingSections } from './signing-schema.js';
+import { spamSections } from './spam-schema.js';
 import { suppressionSections } from './suppressions-schema.js';
 import { bytes, duration } from './units.js';
 
@@ -150,7 +152,21 @@ export const configSchema = z.strictObject({
       partitions: z.int().min(1).default(4),
       concurrency: z.int().min(1).default(32),
       /** Order of the checks; a name may be left out to switch it off. */
-      checks: z.array(z.string()).default(['size', 'loop', 'recipients', 'suppression', 'dkim', 'trace']),
+      checks: z
+        .array(z.string())
+        .default([
+          'size',
+          'loop',
+          'recipients',
+          'suppression',
+          'rspamd',
+          'spamd',
+          'clamd',
+          'milter',
+          'spam-verdict',
+          'dkim',
+          'trace',
+        ]),
       /** A `defer` verdict or an unavailable check is tried again after this. */
       retry: duration.default(30_000),
       /** Octets of a message that checks look at; of longer ones they see the beginning. */
@@ -160,7 +176,9 @@ export const configSchema = z.strictObject({
     })
     .prefault({}),
   routes: z.array(route).default([]),
+  ...filterSections,
   ...shapingSections,
+  ...spamSections,
   ...suppressionSections,
   ...reportSections,
   ...signingSections,

@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import type { MessageMeta, Recipient, Reply } from '@waypost/mail';
+import type { ParsedMail } from '@waypost/mime';
 import type { Suppression } from '@waypost/store';
 import type { Findings } from './findings.js';
 
@@ -56,6 +57,8 @@ export interface CheckContext {
    * `policy.scan_max`.
    */
   message(): Promise<Buffer>;
+  /** The same, taken apart once for all checks. */
+  mail(): Promise<ParsedMail>;
   /** The octets as they leave by what is known now: for signatures, which must be over the whole of them. */
   leaving(): Promise<Buffer | Readable>;
   /** Those of the addresses that are suppressed. */

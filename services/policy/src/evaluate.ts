@@ -1,5 +1,6 @@
 import type { MessageRecord, Reply } from '@waypost/mail';
 import { isTerminal } from '@waypost/mail';
+import { type ParsedMail, parseMail } from '@waypost/mime';
 import type { Check, CheckContext, OpenRecipient, Verdict } from './check.js';
 import { Collected, type Findings } from './findings.js';
 import { Form, type Source } from './form.js';
@@ -20,7 +21,10 @@ export interface Evaluation {
   readonly findings: Findings;
 }
 
-export type ContextParts = Pick<CheckContext, 'suppressed'> & Source;
+export interface ContextParts extends Pick<CheckContext, 'suppressed'>, Source {
+  /** Scores of symbols in place of what checks give them. */
+  scores(): Readonly<Record<string, number>>;
+}
 
 /** How an evaluation stands. */
 interface State {
@@ -30,6 +34,7 @@ interface State {
   readonly refused: Evaluation['refused'][number][];
   open: OpenRecipient[];
   forms: Form[];
+  readonly parsed: WeakMap<Buffer, ParsedMail>;
 }
 
 /**
@@ -47,7 +52,7 @@ export async function evaluate(
     .filter(({ i }) => !isTerminal(record.recipients[i]?.state ?? 'accepted'));
   const findings = new Collected(record.meta.tags);
   const forms = [new Form(new Set(open.map(({ i }) => i)), parts)];
-  const state: State = { record, parts, findings, refused: [], open, forms };
+  const state: State = { record, parts, findings, refused: [], open, forms, parsed: new WeakMap() };
   for (const check of checks) {
     // A check may split a form; what it made of it is not looked at by the same check again.
     for (const form of [...state.forms]) {
@@ -83,6 +88,14 @@ function refuse(
   state.open = state.open.filter(({ i }) => !hit.has(i));
 }
 
+function parsedOnce(message: Buffer, known: WeakMap<Buffer, ParsedMail>): ParsedMail {
+  const before = known.get(message);
+  if (before) return before;
+  const mail = parseMail(message);
+  known.set(message, mail);
+  return mail;
+}
+
 function contextOf(form: Form, state: State): CheckContext {
   const { record, parts, findings } = state;
   // Those of the form as the check found it.
@@ -93,7 +106,7 @@ function contextOf(form: Form, state: State): CheckContext {
     get open() {
       return state.forms.length === 1 ? state.open : state.open.filter(({ i }) => ours.has(i));
     },
-    symbol: (name, score, reason) => findings.add({ name, score, reason }),
+    symbol: (name, score, reason) => findings.add({ name, score: parts.scores()[name] ?? score, reason }),
     tag: (name, value = '') => findings.tag(name, value),
     addHeader: (field, rcpts) => {
       for (const one of formsFor(ours, rcpts, state)) one.prepend = `${field}\r\n${one.prepend}`;
@@ -106,6 +119,7 @@ function contextOf(form: Form, state: State): CheckContext {
     },
     body: () => form.body(),
     message: () => form.message(),
+    mail: async () => parsedOnce(await form.message(), state.parsed),
     leaving: () => form.leaving(),
     suppressed: parts.suppressed,
   };

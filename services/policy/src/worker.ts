@@ -117,6 +117,7 @@ export class PolicyWorker {
         {
           body: () => stored.body(),
           message: () => stored.message(),
+          scores: () => config().spam.scores,
           suppressed: async (addresses) => (anySuppressed ? suppressions.find(addresses, meta.origin.tenant) : NONE),
         },
         (error, check) => runtime.log.error({ id: meta.id, check, error: error.message }, 'a policy check failed'),

@@ -1,12 +1,18 @@
 import type { Check } from '../check.js';
+import { clamdCheck } from './clamd.js';
 import { type DkimDeps, dkimCheck } from './dkim.js';
+import type { FilterDeps } from './filter.js';
 import { loopCheck } from './loop.js';
+import { milterCheck } from './milter.js';
 import { recipientsCheck } from './recipients.js';
+import { rspamdCheck } from './rspamd.js';
 import { sizeCheck } from './size.js';
+import { spamVerdictCheck } from './spam-verdict.js';
+import { spamdCheck } from './spamd.js';
 import { suppressionCheck } from './suppression.js';
 import { traceCheck } from './trace.js';
 
-export type CheckDeps = DkimDeps;
+export type CheckDeps = DkimDeps & FilterDeps;
 
 /**
  * @param deps whose configuration is read at each use, so that a reload holds for the next message.
@@ -20,6 +26,11 @@ export function configuredChecks(deps: CheckDeps): Check[] {
     loopCheck(() => config().limits.received_headers),
     recipientsCheck(() => config().routes),
     suppressionCheck,
+    rspamdCheck(deps),
+    spamdCheck(deps),
+    clamdCheck(deps),
+    milterCheck(deps),
+    spamVerdictCheck(deps),
     dkimCheck(deps),
     traceCheck,
   ];
