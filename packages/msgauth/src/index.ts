@@ -1,0 +1,15 @@
+export { type ArcFinding, type ArcSealer, checkArc } from './arc/check.js';
+export { vouchedBy } from './arc/trust.js';
+export * from './authenticate.js';
+export { hashBody, type Octets } from './dkim/canonical.js';
+export { checkDkim, type DkimFinding, type DkimResult, type DkimSettings } from './dkim/check.js';
+export { createKeyCache, type DkimKey, type KeyAnswer, type KeyCache, readKey } from './dkim/key.js';
+export { createBodyHashes } from './dkim/verify.js';
+export { readAuthors } from './dmarc/author.js';
+export { checkDmarc, type DmarcFinding } from './dmarc/check.js';
+export { createDiscoverer, type OrgDomainWay, organisationByList } from './dmarc/discover.js';
+export { type DmarcPolicy, type DmarcRecord, isDmarcRecord, readDmarcRecord } from './dmarc/record.js';
+export type { Absence, Records, Resolve } from './resolve.js';
+export { claimsToBe, formatResults } from './results.js';
+export { readSection } from './section.js';
+export { checkSpf, type SpfFinding, type SpfInput, type SpfResult } from './spf/check.js';
