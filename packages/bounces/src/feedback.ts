@@ -1,5 +1,6 @@
 import { addressesIn, addressIn } from './addresses.js';
 import { untyped } from './fields.js';
+import type { Original } from './original.js';
 import type { Report, ReportedRecipient } from './report.js';
 
 /** Fields of a feedback report that name who complained, surest first; some come once for each recipient (RFC 5965 §3.2). */
@@ -8,9 +9,9 @@ const WHO = ['original-rcpt-to', 'removal-recipient', 'x-original-rcpt-to', 'ori
 /**
  * Reads a complaint (RFC 5965).
  * @param fields the feedback-report part.
- * @param to recipients by the original's own header, where the report hides them.
+ * @param original what it returns; its header tells the recipient where the report hides him.
  */
-export function readFeedback(fields: string, to: readonly string[], originalMessageId: string | undefined): Report {
+export function readFeedback(fields: string, original: Original): Report {
   const lines = fields.replace(/\r?\n[ \t]+/g, ' ').split(/\r?\n/);
   const values = (name: string) =>
     lines.flatMap((line) => (line.toLowerCase().startsWith(`${name}:`) ? [line.slice(name.length + 1).trim()] : []));
@@ -19,7 +20,9 @@ export function readFeedback(fields: string, to: readonly string[], originalMess
     (found) => found.length > 0,
   );
   const remote = values('reporting-mta').map(untyped)[0];
-  return complaint(feedbackType, named ?? to.slice(0, 1), originalMessageId, remote);
+  const report = complaint(feedbackType, named ?? original.to.slice(0, 1), original.messageId, remote);
+  const marks = values('original-mail-from').map((value) => value.slice(0, 1_000));
+  return marks.length > 0 ? { ...report, marks } : report;
 }
 
 /** @returns what Amazon SES says over SNS as JSON, undefined where the text is something else. */

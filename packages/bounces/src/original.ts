@@ -6,15 +6,21 @@ export interface Original {
   readonly messageId?: string;
   /** Who it was sent to, by its own header. */
   readonly to: readonly string[];
+  /** What its sender may know it by again, surest first: its X-Waypost-Trace and its Return-Path. */
+  readonly marks: readonly string[];
+  /** Our queue id, as its X-Waypost-Id has it. */
+  readonly queueId?: string;
 }
 
 /** @param text a message's beginning, its header section at least. */
 export function readOriginal(text: string | undefined): Original {
   const [header] = fieldGroups((text ?? '').trimStart());
-  if (!header) return { to: [] };
+  if (!header) return { to: [], marks: [] };
   const messageId = /<[^<>\s]{1,900}>/.exec(header.get('message-id') ?? '')?.[0];
   const to = [...recipientFields(header)].flatMap(addressesIn);
-  return { to: [...new Set(to)], ...(messageId ? { messageId } : {}) };
+  const marks = ['x-waypost-trace', 'return-path'].flatMap((name) => header.get(name)?.slice(0, 1_000) ?? []);
+  const queueId = /^[0-9a-f-]{36}$/.exec(header.get('x-waypost-id')?.trim() ?? '')?.[0];
+  return { to: [...new Set(to)], marks, ...(messageId ? { messageId } : {}), ...(queueId ? { queueId } : {}) };
 }
 
 const recipientFields = (header: Fields) =>

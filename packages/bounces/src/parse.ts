@@ -47,9 +47,17 @@ interface Parts {
 
 function read(mail: ParsedMail, whole: string): Report | undefined {
   const parts = takeApart(mail, whole);
+  const { marks: seen, queueId } = parts.original;
+  const report = readParts(parts);
+  const marks = [...seen, ...(report?.marks ?? [])];
+  return report && { ...report, ...(marks.length > 0 ? { marks } : {}), ...(queueId ? { queueId } : {}) };
+}
+
+function readParts(parts: Parts): Report | undefined {
+  const { mail } = parts;
   const { messageId } = parts.original;
   const feedback = attached(mail, /^message\/feedback-report/);
-  if (feedback !== undefined) return readFeedback(feedback, parts.original.to, messageId);
+  if (feedback !== undefined) return readFeedback(feedback, parts.original);
   const complaint = readNotification(parts.said);
   if (complaint) return complaint;
   if (!looksLikeBounce(parts)) return autoReply(parts);

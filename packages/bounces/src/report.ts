@@ -29,6 +29,10 @@ export interface Report {
   readonly recipients: readonly ReportedRecipient[];
   /** Message-ID of the message it is about. */
   readonly originalMessageId?: string;
+  /** Queue id of that message, where its header tells it. Anybody could write it there. */
+  readonly queueId?: string;
+  /** Texts in which the sender's own mark may stand, such as a signed return path, surest first. */
+  readonly marks?: readonly string[];
   /** ENVID of the transaction (RFC 3464 §2.2.1). */
   readonly envelopeId?: string;
   /** Feedback-Type of a complaint (RFC 5965 §3.1), such as `abuse` or `not-spam`. */

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import { parseMailbox } from '@waypost/mail';
+import { checkBounces } from './check-bounces.js';
 import { checkDkim } from './check-signing.js';
 import { parseEndpoint } from './endpoint.js';
 import { Networks } from './networks.js';
@@ -23,6 +24,7 @@ export function checkMeaning(config: Config): string[] {
     ...checkReports(config),
     ...checkDkim(config.dkim),
     ...checkFilters(config),
+    ...checkBounces(config),
     ...[...config.shaping, ...config.providers].flatMap(({ replies }, index) => checkReplies(index, replies)),
   ];
   if (config.redis.cluster) {
@@ -38,13 +40,13 @@ function repeated(names: readonly string[]): string[] {
   return names.filter((name, index) => names.indexOf(name) !== index);
 }
 
-function checkListener(listener: ListenerConfig, { tls }: Config): string[] {
+function checkListener(listener: ListenerConfig, { tls, bounces }: Config): string[] {
   const problems: string[] = [];
   const at = `listeners "${listener.name}"`;
   if (listener.kind === 'relay' && listener.allow.length === 0) {
     problems.push(`${at}: a relay listener needs "allow" with the networks that may use it, such as [10.0.0.0/8]`);
   }
-  if (listener.kind === 'mx' && listener.domains.length === 0) {
+  if (listener.kind === 'mx' && listener.domains.length === 0 && !bounces.domain && bounces.feedback.length === 0) {
     problems.push(`${at}: an mx listener needs "domains" with the domains it accepts mail for`);
   }
   if (listener.kind === 'mx' && listener.domains.includes('*')) {

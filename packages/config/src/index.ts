@@ -1,4 +1,7 @@
+export type { BounceSettings } from './bounces-schema.js';
+export { bounceSecrets } from './check-bounces.js';
 export * from './endpoint.js';
+
 export * from './environment.js';
 export type { ClamdConfig, MailKind, MilterConfig, RspamdConfig, SpamdConfig } from './filters-schema.js';
 export * from './json-schema.js';

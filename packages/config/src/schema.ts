@@ -1,5 +1,7 @@
 import { z } from 'zod';
+import { bounceSections } from './bounces-schema.js';
 import { filterSections } from './filters-schema.js';
+
 import { reportSections } from './reports-schema.js';
 import { shapingSections } from './shaping-schema.js';
 import { signingSections } from './signing-schema.js';
@@ -182,6 +184,7 @@ export const configSchema = z.strictObject({
   ...suppressionSections,
   ...reportSections,
   ...signingSections,
+  ...bounceSections,
   delivery: z
     .strictObject({
       /** Messages older than this expire. */

@@ -8,6 +8,7 @@ const RELOADED = [
   ...(['policy', 'routes', 'shaping', 'providers', 'egress', 'limits', 'tls', 'keys', 'delivery'] as const),
   'suppressions',
   'dkim',
+  'bounces',
 ] as const;
 const SETTLE = 200;
 

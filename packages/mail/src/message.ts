@@ -85,6 +85,36 @@ export interface RecipientStatus {
   readonly nextAttemptAt?: number;
   /** A delay DSN was already sent. */
   readonly delayNotified?: boolean;
+  /** A bounce that came after the next hop had taken the mail; it changes no state. */
+  readonly lateBounce?: LateBounce;
+  /** He complained. */
+  readonly complaint?: Complaint;
+}
+
+/** What a delivery report said of a recipient (RFC 3464). */
+export interface LateBounce {
+  /** Milliseconds since the epoch. */
+  readonly at: number;
+  readonly cause: BounceCause;
+  readonly hard?: boolean;
+  readonly reply: Reply;
+  readonly remote?: string;
+  /** Queue id of the report. */
+  readonly report: string;
+  /** It bore a token of ours; else anybody who knows of the message could have sent it. */
+  readonly proven: boolean;
+}
+
+/** What a feedback report said (RFC 5965). */
+export interface Complaint {
+  /** Milliseconds since the epoch. */
+  readonly at: number;
+  /** Its Feedback-Type: `abuse`, `fraud` … */
+  readonly type: string;
+  /** Queue id of the report. */
+  readonly report: string;
+  /** It bore a token of ours; else anybody who knows of the message could have sent it. */
+  readonly proven: boolean;
 }
 
 /** A message as read back from the store. `recipients[i]` belongs to `meta.envelope.recipients[i]`. */
@@ -114,6 +144,10 @@ export type EventType =
   | 'DelayNotice'
   | 'PolicyDefer'
   | 'Reroute'
+  /** A bounce that came after the next hop had taken the mail. */
+  | 'OOB'
+  /** A complaint of a recipient. */
+  | 'Feedback'
   /** An operator gave it up. */
   | 'AdminBounce';
 
@@ -123,7 +157,7 @@ export interface MessageEvent {
   readonly id: string;
   /** Milliseconds since the epoch. */
   readonly at: number;
-  /** Indexes into the envelope's recipients; absent means all. */
+  /** Indexes into the envelope's recipients; absent means all, an empty list that nobody knows which. */
   readonly rcpts?: readonly number[];
   readonly reply?: Reply;
   /** Of a bounce: why. */

@@ -49,6 +49,7 @@ export function createMetrics() {
     deliveryConnections: counter('delivery_connections_total', 'Connections to next hops', ['target', 'result']),
     outcomeUnknown: counter('outcome_unknown_total', 'Connections lost after the final dot, before the reply'),
     dsns: counter('dsn_total', 'Delivery status notifications made', ['action']),
+    returned: counter('returned_total', 'Bounces and complaints that came back', ['kind', 'result']),
     reaped: counter('reaped_jobs_total', 'Jobs given back for replicas that died'),
     reconcilerRepairs: counter('reconciler_repairs_total', 'What the reconciler mended', ['kind']),
     reports: counter('reports_total', 'Daily reports handed over', ['kind', 'way', 'result']),

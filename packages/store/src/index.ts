@@ -10,3 +10,4 @@ export * from './rate-limit.js';
 export { recordKey } from './record.js';
 export * from './sink.js';
 export * from './suppressions/index.js';
+export * from './trail.js';

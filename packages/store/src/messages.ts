@@ -1,7 +1,9 @@
 import {
   type BodyRef,
+  type Complaint,
   isTerminal,
   type LaneJob,
+  type LateBounce,
   type MessageEvent,
   type MessageMeta,
   type MessageRecord,
@@ -17,6 +19,7 @@ import {
   encodeStatus,
   eventField,
   jobField,
+  noteFields,
   parseVariants,
   recipientField,
   recordKey,
@@ -25,6 +28,7 @@ import {
 } from './record.js';
 import { cancelScript } from './scripts/cancel.js';
 import { keepVariantScript } from './scripts/keep-variant.js';
+import { noteScript } from './scripts/note.js';
 import { settleScript } from './scripts/settle.js';
 
 /** What changes of a message in one step. */
@@ -37,6 +41,18 @@ export interface Transition {
   /** The message's new stage, unless this step ends it. */
   readonly stage?: MessageRecord['stage'];
 }
+
+/** What a report says of a message. */
+export interface Note {
+  readonly event: MessageEvent;
+  /** The recipient, where it is known which. */
+  readonly i?: number | undefined;
+  readonly lateBounce?: LateBounce;
+  readonly complaint?: Complaint;
+}
+
+/** Reports on one recipient that are noted: whoever has a token may send any number. */
+const NOTES_MAX = 20;
 
 /** The message records (see record.ts for their form). */
 export class MessageStore implements LaneLedger {
@@ -78,6 +94,19 @@ export class MessageStore implements LaneLedger {
       script: keepVariantScript,
       args: [recordKey(id), bodyKey(id, ref.variant), variantText(ref), inline ?? ''],
     }));
+  }
+
+  /**
+   * @param report queue id of the report, which must not have ended yet: the command goes before its end in one transaction.
+   * @returns the command that notes what it says; its reply is 1 where that was new.
+   */
+  note(report: string, { event, i, lateBounce, complaint }: Note): Command {
+    const fields = noteFields(i);
+    const field = lateBounce ? fields.bounce : complaint ? fields.complaint : '';
+    const keys = [recordKey(event.id), recordKey(report), EVENT_STREAM];
+    const args = [eventField(event), JSON.stringify(event), EVENTS_KEPT];
+    const note = [field, JSON.stringify(lateBounce ?? complaint ?? null), fields.count, NOTES_MAX];
+    return { name: noteScript.name, script: noteScript, args: [...keys, ...args, ...note] };
   }
 
   settle(job: LaneJob, settlement: Settlement): Command[] {

@@ -1,7 +1,9 @@
 import { randomInt } from 'node:crypto';
 import {
   type BodyRef,
+  type Complaint,
   isTerminal,
+  type LateBounce,
   type MessageEvent,
   type MessageMeta,
   type MessageRecord,
@@ -18,12 +20,19 @@ import {
  *   e<…>     one event each, JSON
  *   v        other stored forms of the message: variantText, separated by spaces
  *   j<i>     the lane of the job whose first recipient is the i-th, while it is there
+ *   b<i>     the last bounce that came later, c<i> the last complaint, JSON; n<i> how many reports there were
  * It expires after its retention once all recipients are terminal.
  */
 const SERIALS = 1_000_000;
 export const recordKey = (id: string) => `wp:{${id}}:m`;
 export const jobField = (first: number) => `j${first}`;
 export const recipientField = (index: number) => `r${index}`;
+/** Where reports on a recipient are noted; of a message as a whole where it is not known which. */
+export const noteFields = (index: number | undefined) => ({
+  bounce: index === undefined ? '' : `b${index}`,
+  complaint: index === undefined ? '' : `c${index}`,
+  count: `n${index ?? ''}`,
+});
 
 /** @returns the stored form of a status; its first letter lets scripts see a terminal one without parsing. */
 export function encodeStatus(status: RecipientStatus): string {
@@ -61,7 +70,8 @@ export function decodeRecord(hash: Record<string, string>): MessageRecord | unde
   const state = stage === 'scheduled' ? stage : stage === 'routed' ? 'queued' : 'accepted';
   const recipients = meta.envelope.recipients.map((_, index): RecipientStatus => {
     const field = hash[recipientField(index)];
-    return field ? decodeStatus(field) : { state, at: meta.receivedAt };
+    const status: RecipientStatus = field ? decodeStatus(field) : { state, at: meta.receivedAt };
+    return { ...status, ...notesOf(hash, index) };
   });
   const events = Object.entries(hash)
     .filter(([field]) => field.startsWith('e'))
@@ -71,6 +81,16 @@ export function decodeRecord(hash: Record<string, string>): MessageRecord | unde
     .map(({ event }) => event);
   const variants = parseVariants(hash.v ?? '');
   return { meta, stage, recipients, events, ...(variants.length > 0 ? { variants } : {}) };
+}
+
+function notesOf(hash: Record<string, string>, index: number): Pick<RecipientStatus, 'lateBounce' | 'complaint'> {
+  const fields = noteFields(index);
+  const bounce = hash[fields.bounce];
+  const complaint = hash[fields.complaint];
+  return {
+    ...(bounce ? { lateBounce: JSON.parse(bounce) as LateBounce } : {}),
+    ...(complaint ? { complaint: JSON.parse(complaint) as Complaint } : {}),
+  };
 }
 
 /** @returns a flat HGETALL reply as an object. */

@@ -1,14 +1,17 @@
 import type { Config } from '@waypost/config';
+import type { RedisHandle } from '@waypost/redis';
 import type { Runtime, Service } from '@waypost/runtime';
 import { loadIdentities, selfSignedIdentity, type TlsIdentity, watchIdentities } from '@waypost/smtp';
 import type { Spool } from '@waypost/spool';
-import type { BackPressure, Committer } from '@waypost/store';
+import { type BackPressure, type Committer, RateLimiter } from '@waypost/store';
 import type { InFlight } from './in-flight.js';
 import type { Authenticator } from './ports.js';
 import { SmtpListener } from './smtp/listener.js';
+import { ReportRecipients } from './smtp/returned.js';
 
 export interface IngressDeps {
   readonly runtime: Runtime;
+  readonly redis: RedisHandle;
   readonly config: () => Config;
   readonly spool: Spool;
   readonly committer: Committer;
@@ -22,11 +25,14 @@ export interface Ingress extends Service {
   readonly ports: ReadonlyMap<string, number>;
 }
 
+const DAY = 86_400_000;
+
 /** The SMTP listeners of the configuration. */
 export function createSmtpIngress(deps: IngressDeps): Ingress {
   const { config, runtime } = deps;
   const listeners: SmtpListener[] = [];
   const ports = new Map<string, number>();
+  const reports = new ReportRecipients(() => config().bounces, new RateLimiter(deps.redis.group, DAY));
   let unwatch = () => {};
   return {
     name: 'ingress',
@@ -35,7 +41,7 @@ export function createSmtpIngress(deps: IngressDeps): Ingress {
       const identities = await tlsIdentities(config());
       const loaded = identities.length > 0 ? loadIdentities(identities, config().tls.min_version) : undefined;
       for (const listener of config().listeners) {
-        const one = new SmtpListener(listener, { ...deps, identities: loaded });
+        const one = new SmtpListener(listener, { ...deps, identities: loaded, reports });
         await one.start();
         listeners.push(one);
         ports.set(listener.name, one.port);

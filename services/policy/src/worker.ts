@@ -13,11 +13,13 @@ import {
   makeNotice,
   type Suppression,
   type SuppressionStore,
+  type TrailStore,
 } from '@waypost/store';
 import type { Check } from './check.js';
 import { type Evaluation, evaluate } from './evaluate.js';
 import { Collected } from './findings.js';
 import type { Form } from './form.js';
+import { ReportHandler } from './returned/handler.js';
 import { type LeavingForm, routeMessage } from './route.js';
 import { ScanMemory, StoredMessage } from './stored.js';
 
@@ -29,6 +31,7 @@ export interface WorkerDeps {
   readonly store: MessageStore;
   readonly committer: Committer;
   readonly suppressions: SuppressionStore;
+  readonly trails: TrailStore;
   readonly queue: PolicyQueue;
   readonly sites: SiteFinder;
   readonly checks: readonly Check[];
@@ -40,8 +43,11 @@ export class PolicyWorker {
   readonly #ended = new WeakMap<PolicyJob, MessageRecord[]>();
   readonly #memory: ScanMemory;
 
+  readonly #reports: ReportHandler;
+
   constructor(private readonly deps: WorkerDeps) {
     this.#memory = new ScanMemory(() => deps.config().policy.scan_memory);
+    this.#reports = new ReportHandler(deps);
   }
 
   /** @returns the commands that record the verdicts and hand the messages to their lanes. */
@@ -99,6 +105,12 @@ export class PolicyWorker {
   }
 
   async #judge(record: MessageRecord, anySuppressed: boolean, ended: MessageRecord[]): Promise<Command[]> {
+    const { stage, meta: about } = record;
+    if ((stage === 'accepted' || stage === 'held') && this.#reports.covers(about)) {
+      const { commands, ended: over } = await this.#reports.handle(record);
+      if (over) ended.push(record);
+      return commands;
+    }
     // Handed over, held or canceled already: a replayed job changes nothing.
     if (record.stage !== 'accepted' && record.stage !== 'scheduled') return [];
     const { runtime, spool, suppressions, checks, config } = this.deps;
@@ -161,9 +173,11 @@ export class PolicyWorker {
     const queued: MessageEvent = { type: 'Queued', id: meta.id, at: now, detail: lanes.join(' '), traceparent };
     events.push(queued);
     this.deps.runtime.log.event(queued);
+    const { bounces } = this.deps.config();
     return [
       ...this.deps.store.keepVariants(drafts),
       ...addToLanes(jobs),
+      ...(bounces.secret === '' ? [] : this.deps.trails.put(meta, bounces.keep)),
       ...this.deps.store.transition({
         id: meta.id,
         outcomes: refused,

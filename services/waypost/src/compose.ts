@@ -20,7 +20,7 @@ import {
 } from '@waypost/runtime';
 import { SiteFinder } from '@waypost/shaping';
 import { createBlobStore, Spool } from '@waypost/spool';
-import { BackPressure, Committer, KeyStore, MessageStore, SuppressionStore } from '@waypost/store';
+import { BackPressure, Committer, KeyStore, MessageStore, SuppressionStore, TrailStore } from '@waypost/store';
 
 export const SERVICES = ['ingress', 'policy', 'delivery', 'api', 'events'] as const;
 export type ServiceName = (typeof SERVICES)[number];
@@ -135,9 +135,11 @@ async function createShared(config: () => Config, redis: RedisHandle, runtime: R
   const keys = new KeyStore(group, () => config().keys);
   const pressure = new BackPressure(redis, config().redis.high_water);
   const suppressions = new SuppressionStore(group);
+  const trails = new TrailStore(group);
   const resolver = createResolver(config());
   const sites = new SiteFinder(resolver);
-  return { resolver, sites, queue, spool, store, committer, keys, pressure, suppressions, authenticator: keys };
+  const shared = { resolver, sites, queue, spool, store, committer, keys, pressure, suppressions, trails };
+  return { ...shared, authenticator: keys };
 }
 
 export function createResolver({ delivery, server }: Config): MailResolver {

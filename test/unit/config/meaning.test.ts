@@ -16,6 +16,7 @@ const listener = (settings: Record<string, unknown>) => ({
   listeners: [{ name: 'one', port: 2525, tls: 'none', ...settings }],
 });
 const SECRET = '0123456789abcdef';
+const LONG = SECRET + SECRET;
 const relay = { kind: 'relay', allow: ['10.0.0.0/8'] };
 
 describe('what a schema cannot say', () => {
@@ -34,10 +35,27 @@ describe('what a schema cannot say', () => {
     ],
     ['sentinels', { redis: { sentinel: { hosts: ['a:26379'], name: 'main' } } }],
     ['a page to ask about reports', { reports: { from: 'r@example.com', contact: 'https://example.com/mail' } }],
+    ['bounces with a secret', { bounces: { domain: 'b.example.com', secret: LONG, verp: 'recipient' } }],
+    ['an mx for bounces alone', { ...listener({ kind: 'mx' }), bounces: { domain: 'b.example.com', secret: LONG } }],
     ['s3 with its section', { spool: { blobs: 's3', s3: { bucket: 'mail' } } }],
   ])('takes %s', (_, config) => expect(problems(config)).toEqual([]));
 
   test.each([
+    ['bounces without a secret', { bounces: { domain: 'b.example.com' } }, /^bounces: tokens need a secret/],
+    ['a short secret', { bounces: { domain: 'b.example.com', secret: SECRET } }, /^bounces\.secret: needs 32/],
+    ['VERP without a domain', { bounces: { secret: LONG, verp: 'message' } }, /^bounces: VERP needs bounces\.domain/],
+    [
+      'VERP of a rule without a domain',
+      { bounces: { secret: LONG, rules: [{ verp: 'message' }] } },
+      /^bounces: VERP needs bounces\.domain/,
+    ],
+    ['a return path that is no domain', { bounces: { domain: 'b@c', secret: LONG } }, /^bounces: "b@c" is no domain/],
+    ['complaints to no address', { bounces: { feedback: ['fbl'], secret: LONG } }, /^bounces: "fbl" is no address/],
+    [
+      'a postmaster whose mail comes round again',
+      { bounces: { domain: 'b.example.com', secret: LONG, postmaster: 'x@B.example.com' } },
+      /^bounces\.postmaster: reports come to that address/,
+    ],
     ['a relay for nobody', listener({ kind: 'relay' }), /^listeners "one": a relay listener needs "allow"/],
     ['an open relay', listener({ ...relay, allow: ['0.0.0.0/0'] }), /makes an open relay/],
     ['an open relay over IPv6', listener({ ...relay, allow: ['::/0'] }), /makes an open relay/],

@@ -4,7 +4,7 @@ import { suppressScript } from './script.js';
 
 const LIST = 'wp:suppressions';
 const EXPIRIES = 'wp:suppressions:expiry';
-const TIMES = 'wp:suppressions:times:';
+const INCIDENTS = 'wp:suppressions:incidents:';
 /** Between tenant and address in a field; neither can have one. */
 const SEPARATOR = '\t';
 const TEXT_MAX = 200;
@@ -52,8 +52,8 @@ export class SuppressionStore {
       name: suppressScript.name,
       script: suppressScript,
       args: [
-        ...[LIST, EXPIRIES, TIMES + field, field, value, entry.expires ?? 0, maxEntries, entry.at],
-        ...[after?.limit ?? 1, after?.period ?? 0, replace ? 1 : 0],
+        ...[LIST, EXPIRIES, INCIDENTS + field, field, value, entry.expires ?? 0, maxEntries, entry.at],
+        ...[after?.limit ?? 1, after?.period ?? 0, replace ? 1 : 0, entry.message ?? entry.at],
       ],
     };
   }
@@ -76,7 +76,7 @@ export class SuppressionStore {
     const [removed] = await this.executor.exec([
       { name: 'hdel', args: [LIST, field] },
       { name: 'zrem', args: [EXPIRIES, field] },
-      { name: 'del', args: [TIMES + field] },
+      { name: 'del', args: [INCIDENTS + field] },
     ]);
     return removed === 1;
   }

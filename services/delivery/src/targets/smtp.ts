@@ -1,12 +1,20 @@
-import { type Config, type EgressSource, parseProxy, type RouteConfig, routeId } from '@waypost/config';
+import {
+  type BounceSettings,
+  type Config,
+  type EgressSource,
+  parseProxy,
+  type RouteConfig,
+  routeId,
+} from '@waypost/config';
 import type { Candidate, MailResolver } from '@waypost/dns';
 import { type JobRecipient, type LaneJob, type Outcome, type Reply, SmtpError, type Target } from '@waypost/mail';
 import type { Metrics } from '@waypost/runtime';
 import type { LaneTerms } from '@waypost/shaping';
 import { type Hop, HopError, type ProxiedWay, SmtpClient, type TlsMode } from '@waypost/smtp';
-import { leavingSize } from '@waypost/spool';
+import { leaving, leavingSize } from '@waypost/spool';
 import { forAll, type LaneTarget, type Outgoing, type Result, type TargetOutcome } from '../target.js';
 import { covers, type Demand, type Guard, type TransportGuards } from '../transport/guard.js';
+import { type Group, groups, marksOf } from './transactions.js';
 
 export interface SmtpTargetDeps {
   readonly config: () => Config;
@@ -64,26 +72,24 @@ export class SmtpTarget implements LaneTarget {
     const limit = this.deps.terms().recipientsPerTransaction;
     const results: Result[] = [];
     let trouble = false;
-    const waiting = groups(
-      job.rcpts.filter(({ i }) => open.includes(i)),
-      limit,
-    );
+    const tried = job.rcpts.filter(({ i }) => open.includes(i));
+    const waiting = groups(job, tried, limit, this.#bounces);
     for (let group = waiting.shift(); group; group = waiting.shift()) {
       if (!client.usable) {
-        results.push(...group.map(({ i }) => ({ i, result: 'deferred' as const, reply: LOST })));
+        results.push(...group.rcpts.map(({ i }) => ({ i, result: 'deferred' as const, reply: LOST })));
         continue;
       }
       const fared = await this.#transaction(client, outgoing, group);
       trouble ||= fared.some(({ scope, result }) => scope === 'host' && result === 'deferred');
       const delivered = fared.some(({ result }) => result === 'delivered');
       const again: JobRecipient[] = [];
-      group.forEach((rcpt, at) => {
+      group.rcpts.forEach((rcpt, at) => {
         const outcome = fared[at] as Outcome;
         // The peer takes fewer in one transaction than we gave: the rest follow in another (RFC 5321 §4.5.3.1.10).
         if (outcome.tooManyRecipients && delivered) again.push(rcpt);
         else results.push(toResult(rcpt.i, outcome, client));
       });
-      if (again.length > 0) waiting.unshift(again);
+      if (again.length > 0) waiting.unshift({ ...group, rcpts: again });
       if (!delivered) await client.reset();
     }
     this.#sent += 1;
@@ -95,16 +101,23 @@ export class SmtpTarget implements LaneTarget {
     this.#client?.close();
   }
 
-  async #transaction(client: SmtpClient, { job, body }: Outgoing, group: readonly JobRecipient[]): Promise<Outcome[]> {
-    const [first] = group as [JobRecipient];
+  /** A mailbox sees who wrote; other hosts may send reports back. */
+  get #bounces(): BounceSettings | undefined {
+    const { kind } = this.target;
+    return kind === 'lmtp' || kind === 'lmtp-unix' ? undefined : this.deps.config().bounces;
+  }
+
+  async #transaction(client: SmtpClient, { job, body }: Outgoing, group: Group): Promise<Outcome[]> {
+    const [first] = group.rcpts as [JobRecipient];
     const { ret, envid } = job;
     const { notify, orcpt } = first;
     const wanted = ret || envid || notify || orcpt;
-    const message = await body();
+    const { sender, head } = marksOf(job, group, this.#bounces);
+    const message = leaving(await body(), { prepend: head });
     const sent = client.transaction({
-      sender: job.sender,
-      recipients: group.map(({ to }) => to),
-      size: leavingSize(job.ref.size, job),
+      sender,
+      recipients: group.rcpts.map(({ to }) => to),
+      size: leavingSize(job.ref.size, job) + head.length,
       eightBit: job.body === '8BITMIME' || job.smtputf8 === true,
       smtputf8: job.smtputf8 === true,
       requireTls: job.requireTls === true,
@@ -258,20 +271,4 @@ function toResult(i: number, { result, reply, remote, phase }: Outcome, client: 
     remote,
     dsn: client.hop.lmtp ? 'final' : client.supports('DSN') ? 'passed_on' : 'relayed',
   };
-}
-
-/** Recipients that can share a transaction: a client states one NOTIFY and ORCPT for all (nodemailer's limit, not SMTP's). */
-function groups(rcpts: readonly JobRecipient[], limit: number): JobRecipient[][] {
-  const byParams = new Map<string, JobRecipient[]>();
-  for (const rcpt of rcpts) {
-    const key = rcpt.orcpt || rcpt.notify ? JSON.stringify([rcpt.orcpt, rcpt.notify]) : '';
-    const list = byParams.get(key);
-    if (list) list.push(rcpt);
-    else byParams.set(key, [rcpt]);
-  }
-  return [...byParams.values()].flatMap((list) => {
-    const parts: JobRecipient[][] = [];
-    for (let at = 0; at < list.length; at += limit) parts.push(list.slice(at, at + limit));
-    return parts;
-  });
 }

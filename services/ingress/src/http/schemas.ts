@@ -132,6 +132,17 @@ export const emailView = z
         attempts: z.int(),
         last_response: replyShape.nullable(),
         cause: z.string().nullable(),
+        late_bounce: z
+          .object({
+            created_at: z.string(),
+            cause: z.string(),
+            hard: z.boolean(),
+            response: replyShape,
+            remote: z.string().nullable(),
+            proven: z.boolean(),
+          })
+          .nullable(),
+        complaint: z.object({ created_at: z.string(), type: z.string(), proven: z.boolean() }).nullable(),
         remote: z.string().nullable(),
         next_attempt_at: z.string().nullable(),
       }),

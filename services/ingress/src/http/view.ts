@@ -1,4 +1,4 @@
-import type { MessageEvent, MessageRecord, RecipientState } from '@waypost/mail';
+import type { MessageEvent, MessageRecord, RecipientState, RecipientStatus } from '@waypost/mail';
 
 const iso = (time: number | undefined) => (time === undefined ? null : new Date(time).toISOString());
 /** Resend's names for what last happened. */
@@ -26,6 +26,11 @@ export function emailOf({ meta, recipients }: MessageRecord): Record<string, unk
   const { envelope, display = {} } = meta;
   const states = recipients.map(({ state }) => state);
   const worst = ORDER.find((state) => states.includes(state)) ?? 'accepted';
+  const heard = recipients.some(({ complaint }) => complaint?.proven)
+    ? 'complained'
+    : recipients.some(({ lateBounce }) => lateBounce?.proven)
+      ? 'bounced'
+      : undefined;
   return {
     object: 'email',
     id: meta.id,
@@ -39,7 +44,7 @@ export function emailOf({ meta, recipients }: MessageRecord): Record<string, unk
     text: null,
     created_at: iso(meta.receivedAt),
     scheduled_at: iso(meta.scheduledAt),
-    last_event: LAST[worst],
+    last_event: heard ?? LAST[worst],
     message_id: meta.messageId ?? null,
     ...(meta.tags ? { tags: meta.tags } : {}),
     recipients: envelope.recipients.map(({ address }, at) => {
@@ -50,11 +55,23 @@ export function emailOf({ meta, recipients }: MessageRecord): Record<string, unk
         attempts: status?.attempts ?? 0,
         last_response: status?.reply ?? null,
         cause: status?.cause ?? null,
+        late_bounce: lateBounceOf(status),
+        complaint: complaintOf(status),
         remote: status?.remote ?? null,
         next_attempt_at: iso(status?.nextAttemptAt),
       };
     }),
   };
+}
+
+function lateBounceOf({ lateBounce }: Partial<RecipientStatus> = {}) {
+  if (!lateBounce) return null;
+  const { at, cause, hard = false, reply, remote, proven } = lateBounce;
+  return { created_at: iso(at), cause, hard, response: reply, remote: remote ?? null, proven };
+}
+
+function complaintOf({ complaint }: Partial<RecipientStatus> = {}) {
+  return complaint ? { created_at: iso(complaint.at), type: complaint.type, proven: complaint.proven } : null;
 }
 
 /** @returns a message's events as `GET /v1/emails/{id}/events` shows them, the oldest first. */

@@ -8,6 +8,7 @@ import type { SMTPServerDataStream, SMTPServerSession } from 'smtp-server';
 import type { InFlight } from '../in-flight.js';
 import type { Authenticator, Credential } from '../ports.js';
 import { accept } from './accept.js';
+import type { ReportRecipients } from './returned.js';
 import { checkRecipient, checkSender, type SessionRules, toEnvelope, toOrigin } from './session.js';
 
 export interface ListenerDeps {
@@ -19,6 +20,7 @@ export interface ListenerDeps {
   readonly inFlight: InFlight;
   readonly authenticator: Authenticator;
   readonly identities: LoadedIdentities | undefined;
+  readonly reports: ReportRecipients;
 }
 
 type Reply = (error?: Error | null, message?: string) => void;
@@ -131,7 +133,11 @@ export class SmtpListener implements Service {
         onConnect: (session, reply) => this.#answer(reply, () => this.#connect(session)),
         onAuth: (auth, session, reply) => this.#auth(auth, session, reply),
         onMailFrom: (address, session, reply) => this.#answer(reply, () => this.#mail(address, session)),
-        onRcptTo: (address, session, reply) => this.#answer(reply, () => checkRecipient(address, session, this.#rules)),
+        onRcptTo: (address, session, reply) =>
+          void this.#rcpt(address, session).then(
+            () => reply(),
+            (error) => reply(this.#refusal(error)),
+          ),
         onData: (stream, session, reply) => this.#data(stream, session, reply),
         onClose: (session) => this.#close(session),
       },
@@ -198,6 +204,14 @@ export class SmtpListener implements Service {
     if (reason) throw new SmtpError(452, '4.3.1', `Try again later: ${reason}`);
     if (!this.deps.inFlight.hasRoom()) throw new SmtpError(452, '4.3.1', 'Too many messages at once, try again later');
     checkSender(address, session, this.#rules);
+  }
+
+  async #rcpt(address: Parameters<typeof checkRecipient>[0], session: SMTPServerSession): Promise<void> {
+    const { reports } = this.deps;
+    const others = session.envelope.rcptTo.map((one) => one.address);
+    if (reports.covers(address.address)) return reports.check(address.address, others);
+    reports.checkCompany(others);
+    checkRecipient(address, session, this.#rules);
   }
 
   #data(stream: SMTPServerDataStream, session: SMTPServerSession, reply: Reply): void {

@@ -1,0 +1,2 @@
+export * from './return-path.js';
+export * from './token.js';
