@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import { parseMailbox } from '@waypost/mail';
+import { checkAbuse } from './check-abuse.js';
 import { checkBounces } from './check-bounces.js';
 import { checkDkim } from './check-signing.js';
 import { parseEndpoint } from './endpoint.js';
@@ -25,6 +26,7 @@ export function checkMeaning(config: Config): string[] {
     ...checkDkim(config.dkim),
     ...checkFilters(config),
     ...checkBounces(config),
+    ...checkAbuse(config),
     ...[...config.shaping, ...config.providers].flatMap(({ replies }, index) => checkReplies(index, replies)),
   ];
   if (config.redis.cluster) {

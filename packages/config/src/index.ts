@@ -1,3 +1,4 @@
+export * from './abuse-schema.js';
 export type { BounceSettings } from './bounces-schema.js';
 export { bounceSecrets } from './check-bounces.js';
 export * from './endpoint.js';

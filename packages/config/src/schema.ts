@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { abuseSections } from './abuse-schema.js';
 import { bounceSections } from './bounces-schema.js';
 import { filterSections } from './filters-schema.js';
 
@@ -185,6 +186,7 @@ export const configSchema = z.strictObject({
   ...reportSections,
   ...signingSections,
   ...bounceSections,
+  ...abuseSections,
   delivery: z
     .strictObject({
       /** Messages older than this expire. */

@@ -9,6 +9,7 @@ const RELOADED = [
   'suppressions',
   'dkim',
   'bounces',
+  'abuse',
 ] as const;
 const SETTLE = 200;
 

@@ -57,6 +57,18 @@ export const rates = z.union([z.string(), z.array(z.string())]).transform((given
   }),
 );
 
+/** Octets in a time, such as `500MiB/h` or `10GiB/d`; a list where several hold at once. */
+export const byteRates = z.union([z.string(), z.array(z.string())]).transform((given, ctx): Rate[] =>
+  [given].flat().map((text) => {
+    const [size, unit] = text.split('/');
+    const limit = bytes.safeParse(size?.trim());
+    const period = /^(?:s|sec|min|m|h|hour|d|day)$/.test(unit?.trim() ?? '') && PERIODS[unit?.trim()[0] ?? ''];
+    if (limit.success && limit.data > 0 && period) return { limit: limit.data, period };
+    ctx.addIssue({ code: 'custom', message: `"${text}" is not octets in a time; write such as 500MiB/h or 10GiB/d` });
+    return z.NEVER;
+  }),
+);
+
 const COUNT = /^(\d+)\s*\/\s*(.+)$/;
 
 /** How often in which time: `5/1h`, `10/15m`. */

@@ -56,6 +56,12 @@ export function createMetrics() {
     reportsPending: gauge('reports_pending', 'Daily reports that wait to be sent', ['kind']),
     httpRequests: counter('http_requests_total', 'HTTP requests', ['route', 'method', 'status']),
     httpSeconds: histogram('http_request_seconds', 'HTTP requests', FAST, ['route']),
+    offences: counter('abuse_offences_total', 'What addresses did wrong in sessions', ['offence']),
+    bans: counter('abuse_bans_total', 'Addresses banned by rule', ['reason']),
+    banned: gauge('abuse_banned_networks', 'Networks that are banned now'),
+    turnedAway: counter('abuse_refused_total', 'Connections, logins and messages refused', ['check']),
+    limited: counter('abuse_limited_total', 'Messages and recipients put off by a limit', ['per', 'measure']),
+    tarpitted: gauge('abuse_tarpit_sockets', 'Refused connections that wait for their refusal'),
     configReloadFailures: counter('config_reload_failures_total', 'Configuration files that were refused'),
   };
 }

@@ -44,14 +44,20 @@ export interface ConfiguredKey {
 
 interface Entry {
   readonly record: KeyRecord;
-  readonly networks: Networks;
+  readonly hash: Buffer;
+  readonly networks: Networks | undefined;
 }
 
 const hashOf = (secret: string) => createHash('sha256').update(secret).digest('hex');
+/** Compared with where no key has the hash: no secret has this one. */
+const NO_KEY = Buffer.alloc(32);
 
 /** API keys: from the configuration, and from Redis where they were made by command or API. */
 export class KeyStore {
+  /** By hash, in hex. */
   #entries = new Map<string, Entry>();
+  /** Entries as they were read, by their text, so that those that stay are not made again. */
+  #made = new Map<string, Entry>();
   #readAt = 0;
   #reading: Promise<void> | undefined;
 
@@ -83,8 +89,8 @@ export class KeyStore {
   }
 
   async list(): Promise<KeyRecord[]> {
-    const [reply] = (await this.executor.exec([{ name: 'hvals', args: [KEYS] }])) as [string[]];
-    return reply.map((text) => JSON.parse(text) as KeyRecord).sort((a, b) => a.createdAt - b.createdAt);
+    const records = (await this.#texts()).map((text) => JSON.parse(text) as KeyRecord);
+    return records.sort((a, b) => a.createdAt - b.createdAt);
   }
 
   async revoke(id: string): Promise<boolean> {
@@ -94,7 +100,8 @@ export class KeyStore {
   }
 
   /**
-   * Proves a secret, in constant time over all keys.
+   * Proves a secret. A wrong one costs a hash and a look-up, however many keys there are, and asks Redis for nothing; what
+   * the time of a look-up by hash could tell is of no use without the secret of 256 random bits that has this hash.
    * @param input.user ignored unless it looks like a key's id and the secret is that of another.
    * @returns undefined where it does not hold, or not from this address.
    */
@@ -105,13 +112,10 @@ export class KeyStore {
   }): Promise<ProvenKey | undefined> {
     if (input.password === '') return undefined;
     await this.#refresh();
-    const digest = Buffer.from(hashOf(input.password), 'hex');
-    let found: Entry | undefined;
-    for (const entry of this.#entries.values()) {
-      if (timingSafeEqual(digest, Buffer.from(entry.record.hash, 'hex'))) found = entry;
-    }
-    if (!found) return undefined;
-    if (found.networks.size > 0 && !found.networks.has(input.remoteAddress)) return undefined;
+    const hash = hashOf(input.password);
+    const found = this.#entries.get(hash);
+    if (!timingSafeEqual(Buffer.from(hash, 'hex'), found?.hash ?? NO_KEY) || !found) return undefined;
+    if (found.networks && !found.networks.has(input.remoteAddress)) return undefined;
     const { id, tenant, scopes, domains } = found.record;
     const allowsSender = (address: string) => domains.some((pattern) => matchDomain(pattern, domainOf(address)));
     return { id, scopes, allowsSender, ...(tenant ? { tenant } : {}) };
@@ -129,10 +133,27 @@ export class KeyStore {
   }
 
   async #read(): Promise<void> {
-    const records = [...(await this.list()), ...this.configured().map(fromConfig)];
-    this.#entries = new Map(records.map((record) => [record.id, { record, networks: new Networks(record.networks) }]));
+    const texts = [...(await this.#texts()), ...this.configured().map((key) => JSON.stringify(fromConfig(key)))];
+    this.#made = new Map(texts.map((text) => [text, this.#made.get(text) ?? toEntry(JSON.parse(text) as KeyRecord)]));
+    // Of keys with one id the last counts, which is the configuration's.
+    const byId = new Map([...this.#made.values()].map((entry) => [entry.record.id, entry]));
+    this.#entries = new Map([...byId.values()].map((entry) => [entry.record.hash, entry]));
     this.#readAt = Date.now();
   }
+
+  async #texts(): Promise<string[]> {
+    const [reply] = (await this.executor.exec([{ name: 'hvals', args: [KEYS] }])) as [string[]];
+    return reply;
+  }
+}
+
+function toEntry(record: KeyRecord): Entry {
+  const { hash, networks } = record;
+  return {
+    record,
+    hash: Buffer.from(hash, 'hex'),
+    networks: networks.length > 0 ? new Networks(networks) : undefined,
+  };
 }
 
 function fromConfig(key: ConfiguredKey): KeyRecord {

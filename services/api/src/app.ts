@@ -1,9 +1,11 @@
+import type { Bans } from '@waypost/abuse';
 import type { PolicyQueue } from '@waypost/queue';
 import type { RedisHandle } from '@waypost/redis';
 import type { Runtime } from '@waypost/runtime';
 import { type KeyStore, SinkStore } from '@waypost/store';
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
 import { simpleParser } from 'mailparser';
+import { addBanRoutes } from './bans.js';
 import { escapeHtml, PAGE_POLICY, page, table } from './page.js';
 import type { ActionDeps } from './queue/actions.js';
 import { queueDepths } from './queue/depths.js';
@@ -14,6 +16,7 @@ export interface ApiAppDeps extends Omit<ActionDeps, 'executor'> {
   readonly redis: RedisHandle;
   readonly queue: PolicyQueue;
   readonly keys: KeyStore;
+  readonly abuse: { readonly bans: Bans };
   /** Whether requests from this machine need no key. */
   readonly openOnLoopback: boolean;
 }
@@ -74,6 +77,7 @@ export function createApiApp(deps: ApiAppDeps): Express {
     response.json(record);
   });
   addQueueRoutes(app, { ...deps, executor: group });
+  addBanRoutes(app, { ...deps, executor: group });
   app.use(answerErrors(deps.runtime));
   return app;
 }
@@ -99,20 +103,23 @@ const FORWARDED = ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-forwar
  * Where the configuration says so, requests from this machine need no key: by its name or address alone, so that no other
  * site can reach it through a browser, and not through a proxy.
  */
-function fromHereOrAdmin({ keys, openOnLoopback }: ApiAppDeps): RequestHandler {
+function fromHereOrAdmin({ keys, abuse, openOnLoopback }: ApiAppDeps): RequestHandler {
   return async (request, response, next) => {
     const here = openOnLoopback && /^(::ffff:)?127\.|^::1$/.test(request.socket.remoteAddress ?? '');
     const direct = !FORWARDED.some((name) => request.headers[name] !== undefined);
     if (here && direct && /^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/.test(request.get('host') ?? '')) return next();
     const secret = /^Bearer\s+(\S+)$/i.exec(request.get('authorization') ?? '')?.[1];
     const remoteAddress = request.socket.remoteAddress;
-    const key = secret
-      ? await keys.authenticate({ password: secret, ...(remoteAddress ? { remoteAddress } : {}) })
-      : undefined;
+    const banned = abuse.bans.find(remoteAddress) !== undefined;
+    const key =
+      secret && !banned
+        ? await keys.authenticate({ password: secret, ...(remoteAddress ? { remoteAddress } : {}) })
+        : undefined;
     if (key?.scopes.includes('admin')) {
       response.locals.by = key.id;
       return next();
     }
+    if (secret && !key && !banned) abuse.bans.offend(remoteAddress, 'auth');
     response.status(401).set('WWW-Authenticate', 'Bearer').json({ detail: 'Send an API key with the scope "admin"' });
   };
 }

@@ -5,7 +5,7 @@ import { loadIdentities, selfSignedIdentity, type TlsIdentity, watchIdentities }
 import type { Spool } from '@waypost/spool';
 import { type BackPressure, type Committer, RateLimiter } from '@waypost/store';
 import type { InFlight } from './in-flight.js';
-import type { Authenticator } from './ports.js';
+import type { AbuseControl, Authenticator } from './ports.js';
 import { SmtpListener } from './smtp/listener.js';
 import { ReportRecipients } from './smtp/returned.js';
 
@@ -18,6 +18,7 @@ export interface IngressDeps {
   readonly pressure: BackPressure;
   readonly authenticator: Authenticator;
   readonly inFlight: InFlight;
+  readonly abuse: AbuseControl;
 }
 
 /** What ingress listens on, for the start-up message and tests. */

@@ -2,6 +2,7 @@ import { ConfigError, configJsonSchema, loadConfig, processEnvironment } from '@
 import { openRedis } from '@waypost/redis';
 import { KeyStore, MessageStore } from '@waypost/store';
 import { Command } from 'commander';
+import { addBans } from './bans-cli.js';
 import { type Composition, SERVICES, type ServiceName } from './compose.js';
 import { addDkim } from './dkim-cli.js';
 import { EmbeddedRedisError } from './embedded-redis.js';
@@ -52,6 +53,7 @@ export async function runCli(argv: readonly string[]): Promise<number> {
   addDkim(program, env, (failed) => {
     code = failed ? 1 : 0;
   });
+  addBans(program);
   addSuppressions(program, (options, work) => withRedis(options, env, work));
   try {
     await program.parseAsync(argv as string[], { from: 'user' });

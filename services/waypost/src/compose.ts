@@ -21,6 +21,7 @@ import {
 import { SiteFinder } from '@waypost/shaping';
 import { createBlobStore, Spool } from '@waypost/spool';
 import { BackPressure, Committer, KeyStore, MessageStore, SuppressionStore, TrailStore } from '@waypost/store';
+import { createAbuse } from './abuse.js';
 
 export const SERVICES = ['ingress', 'policy', 'delivery', 'api', 'events'] as const;
 export type ServiceName = (typeof SERVICES)[number];
@@ -66,7 +67,8 @@ export async function compose(options: ComposeOptions): Promise<Composition> {
     () => config().limits.in_flight,
     (octets) => runtime.metrics.inFlightBytes.set(octets),
   );
-  const deps = { runtime, config, redis, replica, inFlight, ...shared };
+  const abuse = createAbuse({ runtime, config, redis });
+  const deps = { runtime, config, redis, replica, inFlight, abuse, ...shared };
   const parts: Record<ServiceName, () => Service[]> = {
     delivery: () => [createDelivery({ ...deps, ledger: shared.store, alone: options.alone === true })],
     policy: () => [createPolicy(deps)],
@@ -85,7 +87,7 @@ export async function compose(options: ComposeOptions): Promise<Composition> {
   });
   const presence = createPresence({ redis, replica, queue, alone: options.alone === true, runtime });
   return {
-    services: [health, presence, ...chosen],
+    services: [health, presence, abuse.service, ...chosen],
     runtime,
     health,
     keys: shared.keys,

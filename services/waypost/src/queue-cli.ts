@@ -1,37 +1,5 @@
-import { type Command, Option } from 'commander';
-
-const print = (text: string): void => {
-  process.stdout.write(`${text}\n`);
-};
-
-interface ApiOptions {
-  readonly api: string;
-  readonly apiKey?: string;
-}
-
-/** Asks the admin API. @throws Error that says what it answered. */
-async function ask(options: ApiOptions, path: string, body?: unknown): Promise<Record<string, unknown>> {
-  const key = options.apiKey;
-  const response = await fetch(new URL(path, options.api), {
-    method: body === undefined ? 'GET' : 'POST',
-    headers: {
-      ...(key ? { authorization: `Bearer ${key}` } : {}),
-      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-    },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  }).catch((error: Error & { cause?: Error }) => {
-    throw failed(
-      `The admin API at ${options.api} cannot be reached (${error.cause?.message ?? error.message}); name it with --api`,
-    );
-  });
-  const answer = (await response.json()) as Record<string, unknown>;
-  if (!response.ok)
-    throw failed(`${response.status}: ${String(answer.detail)}${response.status === 401 ? ' (WAYPOST_API_KEY)' : ''}`);
-  return answer;
-}
-
-/** An error whose text is enough for its reader. */
-const failed = (message: string) => Object.assign(new Error(message), { name: 'ApiError' });
+import type { Command } from 'commander';
+import { ask, print, withApi } from './admin-api.js';
 
 const MATCH = ['site', 'domain', 'tenant', 'sender', 'tag', 'status', 'older-than'] as const;
 
@@ -76,12 +44,7 @@ export function addQueue(program: Command): void {
   const queue = program
     .command('queue')
     .description('what waits, why, and what to do about it; WAYPOST_API_KEY has the key');
-  const command = (name: string, description: string) =>
-    queue
-      .command(name)
-      .description(description)
-      .option('--api <url>', 'the admin API', 'http://127.0.0.1:8081')
-      .addOption(new Option('--api-key <key>', 'of scope admin; best given in the environment').env('WAYPOST_API_KEY'));
+  const command = (name: string, description: string) => withApi(queue.command(name).description(description));
   const show = async (answer: Promise<unknown>) => print(JSON.stringify(await answer, null, 2));
   withMatch(command('list', 'messages in the lanes')).action((options) =>
     show(ask(options, `/admin/v1/queue?${query(matchOf(options))}`)),

@@ -22,11 +22,16 @@ export interface SessionLimits {
   readonly bareAddresses: boolean;
 }
 
+/** What a client may do wrong that the protocol shows. */
+export type ProtocolOffence = 'unknown_command' | 'early_talker' | 'errors' | 'smuggling' | 'http';
+
 /** What a connection asks of its server. */
 export interface ConnectionHost {
   readonly limits: SessionLimits;
   /** Networks that may use XCLIENT. */
   readonly xclient: Networks;
+  /** Told of what a client does wrong. */
+  readonly onOffence: (offence: ProtocolOffence, address: string) => void;
 }
 
 const MAIL_PARAMS = new Set(['SIZE', 'BODY', 'SMTPUTF8', 'REQUIRETLS', 'RET', 'ENVID', 'AUTH']);
@@ -66,7 +71,9 @@ export class WaypostConnection extends SMTPConnection {
   /** A text that brings its own enhanced status keeps it alone; too many errors end the session. */
   override send(code: number, data?: string | string[] | null, context?: string | false): void {
     const own = typeof data === 'string' && ENHANCED.test(data);
+    if (code === 500) this.#offended('unknown_command');
     if (code >= 500 && code !== 530 && ++this.#errors > this.limits.errors) {
+      this.#offended('errors');
       return super.send(421, '4.7.0 Too many errors, closing connection', false);
     }
     super.send(code, data, own ? false : context);
@@ -78,6 +85,7 @@ export class WaypostConnection extends SMTPConnection {
     parser.on('error', (error) => this.send(421, `4.5.2 ${error.message}`, false));
     parser.onBareLf = () => {
       if (this._upgrading || !this.limits.strictCommands) return;
+      this.#offended('smuggling');
       this.send(521, '5.5.2 Lines must end in CRLF, closing connection', false);
       this.close();
     };
@@ -88,7 +96,9 @@ export class WaypostConnection extends SMTPConnection {
     if (++this.#commands > this.limits.commands) {
       return this.send(421, '4.7.0 Too many commands, closing connection', false);
     }
+    if (!this._ready && !this._upgrading) this.#offended('early_talker');
     if (HTTP.test(command.toString('latin1', 0, 16))) {
+      this.#offended('http');
       this.send(554, '5.7.0 This is a mail server, closing connection', false);
       return this.close();
     }
@@ -170,6 +180,10 @@ export class WaypostConnection extends SMTPConnection {
   override _onClose(): void {
     clearTimeout(this.#transactionTimer);
     super._onClose();
+  }
+
+  #offended(offence: ProtocolOffence): void {
+    this.host.onOffence(offence, this.remoteAddress);
   }
 
   /** The socket, for limits by address and for TLS details. */

@@ -2,8 +2,9 @@ import type { Socket } from 'node:net';
 import type { Networks } from '@waypost/config';
 import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
 import { addressKey } from './address-key.js';
-import { type ConnectionHost, type SessionLimits, WaypostConnection } from './connection.js';
+import { type ConnectionHost, type ProtocolOffence, type SessionLimits, WaypostConnection } from './connection.js';
 import { readProxyHeader } from './proxy-protocol.js';
+import { type Refusal, Tarpit } from './tarpit.js';
 
 export interface WaypostSmtpOptions {
   readonly smtp: SMTPServerOptions;
@@ -12,6 +13,11 @@ export interface WaypostSmtpOptions {
   readonly proxies: Networks;
   /** Networks that may use XCLIENT. */
   readonly xclient: Networks;
+  /** Asked before there is a session, or TLS: why an address is not let in, undefined where it is. */
+  readonly gate?: (address: string) => Refusal | undefined;
+  /** Where those who are not let in wait for their refusal. */
+  readonly tarpit?: Tarpit;
+  readonly onOffence?: (offence: ProtocolOffence, address: string) => void;
 }
 
 const PROXY_TIMEOUT = 5000;
@@ -19,11 +25,17 @@ const PROXY_TIMEOUT = 5000;
 const PENDING_TIMEOUT = 30_000;
 let serial = 0;
 
+/** The address is not let in; nobody need be told. */
+class RefusedError extends Error {}
+
 /** smtp-server with our connections, and PROXY protocol version 2 and networks beside what it has. */
 export class WaypostSmtpServer extends SMTPServer implements ConnectionHost {
   readonly limits: SessionLimits;
   readonly xclient: Networks;
+  readonly onOffence: (offence: ProtocolOffence, address: string) => void;
   readonly #proxies: Networks;
+  readonly #gate: WaypostSmtpOptions['gate'];
+  readonly #tarpit: Tarpit;
   /** Sockets that are not yet a session, by address. */
   readonly #pending = new Map<string, number>();
 
@@ -41,7 +53,10 @@ export class WaypostSmtpServer extends SMTPServer implements ConnectionHost {
     });
     this.limits = options.limits;
     this.xclient = options.xclient;
+    this.onOffence = options.onOffence ?? (() => undefined);
     this.#proxies = options.proxies;
+    this.#gate = options.gate;
+    this.#tarpit = options.tarpit ?? new Tarpit(() => ({ delay: 0, sockets: 0 }));
   }
 
   override connect(socket: Socket, socketOptions?: ConstructorParameters<typeof WaypostConnection>[2]): void {
@@ -91,15 +106,24 @@ export class WaypostSmtpServer extends SMTPServer implements ConnectionHost {
   override _handleProxy(socket: Socket, callback: (error: Error | null, options?: { id: string }) => void): void {
     serial = (serial + 1) % Number.MAX_SAFE_INTEGER;
     const id = serial.toString(36);
-    if (!this._expectsProxyHeader(socket)) return callback(null, { id });
-    readProxyHeader(socket, PROXY_TIMEOUT).then(
-      (addresses) => callback(null, { id, ...addresses }),
-      (error: Error) => {
-        socket.on('error', () => undefined);
-        socket.destroy();
-        callback(error);
-      },
-    );
+    const enter = (addresses?: { readonly remoteAddress: string }) => {
+      const refusal = this.#gate?.(addresses?.remoteAddress ?? socket.remoteAddress ?? '');
+      if (!refusal) return callback(null, { id, ...addresses });
+      this.#turnAway(socket, refusal);
+      callback(new RefusedError());
+    };
+    if (!this._expectsProxyHeader(socket)) return enter();
+    readProxyHeader(socket, PROXY_TIMEOUT).then(enter, (error: Error) => {
+      socket.on('error', () => undefined);
+      socket.destroy();
+      callback(error);
+    });
+  }
+
+  /** Nothing can be said before the TLS handshake of a listener with implicit TLS, and a handshake is dear. */
+  #turnAway(socket: Socket, refusal: Refusal): void {
+    const implicit = this.options.secure === true;
+    this.#tarpit.hold(socket, implicit ? { ...refusal, reply: undefined } : refusal);
   }
 
   #hasProxies(): boolean {

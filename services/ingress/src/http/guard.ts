@@ -3,7 +3,7 @@ import type { Runtime } from '@waypost/runtime';
 import type { BackPressure, RateLimiter } from '@waypost/store';
 import type { NextFunction, Request, RequestHandler, Response } from 'express';
 import type { InFlight } from '../in-flight.js';
-import type { Authenticator, Credential } from '../ports.js';
+import type { AbuseControl, Authenticator, Credential } from '../ports.js';
 import { busy, Problem } from './problem.js';
 
 export interface GuardDeps {
@@ -13,6 +13,7 @@ export interface GuardDeps {
   readonly limiter: RateLimiter;
   readonly pressure: BackPressure;
   readonly inFlight: InFlight;
+  readonly abuse: AbuseControl;
 }
 
 /** What the guard leaves for the handlers in `response.locals`. */
@@ -24,6 +25,7 @@ export interface Locals extends Record<string, unknown> {
 /** Lets in who has a key with this scope and is within its rate. */
 export function guard(scope: 'send' | 'read' | 'admin', deps: GuardDeps): RequestHandler {
   return async (request: Request, response: Response, next: NextFunction) => {
+    refuseBanned(request, deps);
     const secret = /^Bearer\s+(\S+)$/i.exec(request.get('authorization') ?? '')?.[1];
     if (!secret) {
       throw new Problem(401, 'missing_api_key', 'Send an API key as "Authorization: Bearer <key>"', {
@@ -45,6 +47,14 @@ export function guard(scope: 'send' | 'read' | 'admin', deps: GuardDeps): Reques
     response.locals.credential = credential;
     next();
   };
+}
+
+function refuseBanned({ ip }: Request, { abuse, runtime }: GuardDeps): void {
+  const till = abuse.bans.find(ip);
+  if (till === undefined) return;
+  runtime.metrics.turnedAway.inc({ check: 'ban' });
+  const headers = { 'Retry-After': String(Math.ceil((till - Date.now()) / 1000)) };
+  throw new Problem(429, 'too_many_failures', 'Too many failures from your address; try again later', { headers });
 }
 
 /** Bodies are in memory while they are worked on, so that only so many octets may be at once. */
@@ -73,6 +83,7 @@ async function authenticate(secret: string, request: Request, deps: GuardDeps): 
   }
   if (credential) return credential;
   deps.runtime.metrics.authFailures.inc({ protocol: 'http' });
+  deps.abuse.bans.offend(remoteAddress, 'auth');
   throw new Problem(401, 'invalid_api_key', 'The API key is not valid, or not from this address', {
     headers: CHALLENGE,
   });

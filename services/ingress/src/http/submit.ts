@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
+import { LimitedError, type WholeUsage } from '@waypost/abuse';
 import type { Config } from '@waypost/config';
 import {
+  domainOf,
   fieldValue,
   headerEnd,
   headerFields,
@@ -15,7 +17,7 @@ import { isUncertain } from '@waypost/redis';
 import type { Runtime, Span } from '@waypost/runtime';
 import { type Draft, type Spool, SpoolFullError } from '@waypost/spool';
 import { type Arrival, type Committer, newMessageId } from '@waypost/store';
-import type { Credential } from '../ports.js';
+import type { AbuseControl, Credential } from '../ports.js';
 import { composeMime, type Outgoing, receivedOverHttp } from './message.js';
 import { busy, Problem } from './problem.js';
 import type { EmailInput } from './schemas.js';
@@ -25,6 +27,7 @@ export interface SubmitDeps {
   readonly config: () => Config;
   readonly spool: Spool;
   readonly committer: Committer;
+  readonly abuse: AbuseControl;
 }
 
 /** Who submits, and from where. */
@@ -62,6 +65,7 @@ export async function submit(
 ): Promise<void> {
   const arrivals: Arrival[] = [];
   const spans: Span[] = [];
+  let giveBack = () => {};
   try {
     for (const [index, submission] of submissions.entries()) {
       const id = ids[index] as string;
@@ -69,16 +73,25 @@ export async function submit(
       spans.push(span);
       arrivals.push(await prepare(submission, id, { ...by, traceparent: span.traceparent }, deps));
     }
+    giveBack = await deps.abuse.limiter.whole(arrivals.map(({ meta }) => usageOf(meta)));
     await deps.committer.commitMany(arrivals);
     for (const span of spans) span.end();
   } catch (error) {
     for (const span of spans) span.end(error as Error);
     // What may have been committed keeps its body: the policy job is there then.
-    if (!isUncertain(error))
+    if (!isUncertain(error)) {
+      giveBack();
       await Promise.all(arrivals.map(({ draft }) => deps.spool.discard(draft).catch(() => undefined)));
+    }
     throw toProblem(error, deps);
   }
   deps.runtime.metrics.messagesReceived.inc({ kind: 'http', protocol: 'HTTP' }, arrivals.length);
+}
+
+function usageOf({ envelope, origin, body }: MessageMeta): WholeUsage {
+  const { credential, tenant, remoteAddress: address } = origin;
+  const domains = envelope.recipients.map((recipient) => domainOf(recipient.address));
+  return { kind: 'http', credential, tenant, address, sender: envelope.sender, octets: body.size, domains };
 }
 
 function startSpan(id: string, { traceparent }: Submitter, { runtime }: SubmitDeps): Span {
@@ -190,6 +203,12 @@ export function prepareRaw(raw: Buffer, headerLimit: number): Buffer {
 
 function toProblem(error: unknown, { runtime }: SubmitDeps): Problem {
   if (error instanceof Problem) return error;
+  if (error instanceof LimitedError) {
+    const { per, measure } = error.charge;
+    runtime.metrics.limited.inc({ per, measure });
+    const headers = { 'Retry-After': String(error.retryAfter) };
+    return new Problem(429, 'rate_limit_exceeded', `${error.message}; try again in ${error.retryAfter} s`, { headers });
+  }
   runtime.log.warn(
     { error: (error as Error).message, cause: ((error as Error).cause as Error)?.message },
     'a submission over HTTP failed',

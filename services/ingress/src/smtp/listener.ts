@@ -4,10 +4,12 @@ import type { Runtime, Service } from '@waypost/runtime';
 import { addressKey, type LoadedIdentities, WaypostSmtpServer } from '@waypost/smtp';
 import type { Spool } from '@waypost/spool';
 import type { BackPressure, Committer } from '@waypost/store';
-import type { SMTPServerDataStream, SMTPServerSession } from 'smtp-server';
+import type { SMTPServerAddress, SMTPServerDataStream, SMTPServerSession } from 'smtp-server';
 import type { InFlight } from '../in-flight.js';
-import type { Authenticator, Credential } from '../ports.js';
+import type { AbuseControl, Authenticator, Credential } from '../ports.js';
 import { accept } from './accept.js';
+import { Doorkeeper } from './doorkeeper.js';
+import { Metering } from './metering.js';
 import type { ReportRecipients } from './returned.js';
 import { checkRecipient, checkSender, type SessionRules, toEnvelope, toOrigin } from './session.js';
 
@@ -19,6 +21,7 @@ export interface ListenerDeps {
   readonly pressure: BackPressure;
   readonly inFlight: InFlight;
   readonly authenticator: Authenticator;
+  readonly abuse: AbuseControl;
   readonly identities: LoadedIdentities | undefined;
   readonly reports: ReportRecipients;
 }
@@ -37,6 +40,8 @@ export class SmtpListener implements Service {
   /** Under which address a session was counted; sessions that never came to be are not in it. */
   readonly #counted = new WeakMap<SMTPServerSession, string>();
   readonly #failures = new WeakMap<SMTPServerSession, number>();
+  readonly #door: Doorkeeper;
+  readonly #metering: Metering;
   #listening = false;
 
   constructor(
@@ -46,6 +51,9 @@ export class SmtpListener implements Service {
     this.name = `smtp ${listener.name}`;
     const { hostname } = deps.config().server;
     this.#rules = { listener, allow: new Networks(listener.allow), hostname };
+    const { abuse, runtime } = deps;
+    this.#door = new Doorkeeper(listener, this.#rules.allow, { abuse, metrics: runtime.metrics });
+    this.#metering = new Metering(listener, abuse.limiter, runtime.metrics);
     this.#server = this.#create();
   }
 
@@ -111,6 +119,9 @@ export class SmtpListener implements Service {
       },
       proxies: new Networks(listener.proxy_protocol),
       xclient: new Networks(listener.xclient),
+      gate: this.#door.gate,
+      tarpit: deps.abuse.tarpit,
+      onOffence: this.#door.offended,
       smtp: {
         name: server.hostname,
         banner: 'Waypost',
@@ -133,24 +144,26 @@ export class SmtpListener implements Service {
         onConnect: (session, reply) => this.#answer(reply, () => this.#connect(session)),
         onAuth: (auth, session, reply) => this.#auth(auth, session, reply),
         onMailFrom: (address, session, reply) => this.#answer(reply, () => this.#mail(address, session)),
-        onRcptTo: (address, session, reply) =>
-          void this.#rcpt(address, session).then(
-            () => reply(),
-            (error) => reply(this.#refusal(error)),
-          ),
+        onRcptTo: (address, session, reply) => this.#answer(reply, () => this.#rcpt(address, session)),
         onData: (stream, session, reply) => this.#data(stream, session, reply),
         onClose: (session) => this.#close(session),
       },
     });
   }
 
-  #answer(reply: Reply, check: () => unknown): void {
+  /** Answers at once where the check needs not wait for anything. */
+  #answer(reply: Reply, check: () => Promise<void> | undefined | void): void {
+    let checked: Promise<void> | undefined | void;
     try {
-      check();
+      checked = check();
     } catch (error) {
       return reply(this.#refusal(error));
     }
-    reply();
+    if (!checked) return reply();
+    checked.then(
+      () => reply(),
+      (error) => reply(this.#refusal(error)),
+    );
   }
 
   #connect(session: SMTPServerSession): void {
@@ -167,6 +180,7 @@ export class SmtpListener implements Service {
   }
 
   #close(session: SMTPServerSession): void {
+    this.#metering.abandoned(session);
     const key = this.#counted.get(session);
     if (key === undefined) return;
     this.#counted.delete(session);
@@ -182,11 +196,17 @@ export class SmtpListener implements Service {
     reply: (error: Error | null | undefined, response?: { user?: unknown }) => void,
   ): void {
     if (auth.method === 'XCLIENT') return reply(null, {});
+    try {
+      this.#door.check(session.remoteAddress);
+    } catch (error) {
+      return reply(this.#refusal(error));
+    }
     const input = { user: auth.username ?? '', password: auth.password ?? '', remoteAddress: session.remoteAddress };
     this.deps.authenticator.authenticate(input).then(
       (credential) => {
         if (credential?.scopes.includes('send')) return reply(null, { user: credential });
         this.deps.runtime.metrics.authFailures.inc({ protocol: 'smtp' });
+        this.#door.offended('auth', session.remoteAddress);
         const failures = (this.#failures.get(session) ?? 0) + 1;
         this.#failures.set(session, failures);
         const refusal =
@@ -199,19 +219,28 @@ export class SmtpListener implements Service {
     );
   }
 
-  #mail(address: Parameters<typeof checkSender>[0], session: SMTPServerSession): void {
+  #mail(address: SMTPServerAddress, session: SMTPServerSession): Promise<void> | undefined {
+    this.#door.check(session.remoteAddress);
     const reason = this.deps.pressure.reason();
     if (reason) throw new SmtpError(452, '4.3.1', `Try again later: ${reason}`);
     if (!this.deps.inFlight.hasRoom()) throw new SmtpError(452, '4.3.1', 'Too many messages at once, try again later');
-    checkSender(address, session, this.#rules);
+    const sender = checkSender(address, session, this.#rules);
+    const { SIZE } = (address.args || {}) as { SIZE?: string };
+    return this.#metering.begin(session, sender, Number(SIZE) || 0);
   }
 
-  async #rcpt(address: Parameters<typeof checkRecipient>[0], session: SMTPServerSession): Promise<void> {
+  #rcpt(address: SMTPServerAddress, session: SMTPServerSession): Promise<void> | undefined {
     const { reports } = this.deps;
     const others = session.envelope.rcptTo.map((one) => one.address);
     if (reports.covers(address.address)) return reports.check(address.address, others);
     reports.checkCompany(others);
-    checkRecipient(address, session, this.#rules);
+    try {
+      checkRecipient(address, session, this.#rules);
+    } catch (error) {
+      this.#door.refused(error, 'rcpt', session.remoteAddress);
+      throw error;
+    }
+    return this.#metering.recipient(session, address.address);
   }
 
   #data(stream: SMTPServerDataStream, session: SMTPServerSession, reply: Reply): void {
@@ -230,9 +259,14 @@ export class SmtpListener implements Service {
     accept(incoming, settings, this.deps).then(
       (id) => {
         this.deps.runtime.metrics.messagesReceived.inc({ kind: origin.kind, protocol: origin.protocol });
+        this.#metering.accepted(session, stream.byteLength);
         reply(null, `Ok: queued as ${id}`);
       },
-      (error) => reply(this.#refusal(error)),
+      (error) => {
+        this.#metering.abandoned(session);
+        this.#door.refused(error, 'data', session.remoteAddress);
+        reply(this.#refusal(error));
+      },
     );
   }
 

@@ -1,0 +1,97 @@
+import { z } from 'zod';
+import { byteRates, duration, type Rate, rates } from './units.js';
+
+/** What an address may do wrong in a session. */
+// biome-ignore format: one line reads better than seven
+export const OFFENCES = ['auth', 'unknown_command', 'early_talker', 'errors', 'recipient', 'smuggling', 'http'] as const;
+export type Offence = (typeof OFFENCES)[number];
+
+/** What a limit counts by. */
+export const LIMIT_SUBJECTS = ['credential', 'tenant', 'address', 'sender', 'recipient_domain'] as const;
+export type LimitSubject = (typeof LIMIT_SUBJECTS)[number];
+
+/** How much mail may come from one, or go to one, in a time that slides. */
+export interface LimitRule {
+  readonly per: LimitSubject;
+  /** Which of them, any where empty: names, networks, sender addresses or domains, by what is counted. */
+  readonly match: readonly string[];
+  /** Ways in that it holds for, all where empty. */
+  readonly kinds: readonly ('submission' | 'relay' | 'mx' | 'http')[];
+  readonly messages: readonly Rate[];
+  readonly recipients: readonly Rate[];
+  /** Octets. */
+  readonly bytes: readonly Rate[];
+}
+
+const names = z.union([z.string(), z.array(z.string())]).transform((given) => [given].flat());
+
+const limit = z
+  .strictObject({
+    per: z.enum(LIMIT_SUBJECTS),
+    match: names.default([]),
+    kinds: z.array(z.enum(['submission', 'relay', 'mx', 'http'])).default([]),
+    /** Such as `100/min`, or `[100/min, 1000/d]`. */
+    messages: rates.default([]),
+    recipients: rates.default([]),
+    /** Such as `1GiB/d`. */
+    bytes: byteRates.default([]),
+  })
+  .refine(
+    ({ messages, recipients, bytes }) => messages.length + recipients.length + bytes.length > 0,
+    'give "messages", "recipients" or "bytes"',
+  );
+
+/** Of a hundred points: eleven failed logins in a short time, or two cross-protocol requests. */
+const POINTS: Record<Offence, number> = {
+  auth: 10,
+  unknown_command: 5,
+  early_talker: 60,
+  errors: 60,
+  recipient: 4,
+  smuggling: 30,
+  http: 60,
+};
+
+const bans = z.strictObject({
+  enabled: z.boolean().default(true),
+  /** Points at which an address is banned. */
+  threshold: z.number().positive().default(100),
+  /** Points are half of it after this. */
+  half_life: duration.default(600_000),
+  /** By offence, over the defaults; 0 forgives. */
+  points: z
+    .partialRecord(z.enum(OFFENCES), z.number().min(0))
+    .default({})
+    .transform((given): Record<Offence, number> => ({ ...POINTS, ...given })),
+  /** The first ban; each further one lasts `factor` times as long, up to `max_duration`. */
+  duration: duration.default(900_000),
+  factor: z.number().min(1).default(4),
+  max_duration: duration.default(604_800_000),
+  /** An address that was banned is known for this long after, and banned longer the next time. */
+  remember: duration.default(604_800_000),
+  /** What counts as one address. */
+  ipv4_prefix: z.int().min(8).max(32).default(32),
+  ipv6_prefix: z.int().min(16).max(128).default(64),
+  /** Bans, and addresses with points, kept at most. */
+  max_entries: z.int().min(100).default(100_000),
+  /** Networks that are never banned by themselves. */
+  exempt: z.array(z.string()).default(['127.0.0.0/8', '::1']),
+});
+
+const tarpit = z.strictObject({
+  /** How long a refused connection waits for its refusal; 0 refuses at once. */
+  delay: duration.default(10_000),
+  /** Connections that wait at a time; others are refused at once. */
+  sockets: z.int().min(0).default(256),
+});
+
+const abuse = z.strictObject({
+  limits: z.array(limit).default([]),
+  bans: bans.prefault({}),
+  tarpit: tarpit.prefault({}),
+});
+
+export type AbuseConfig = z.output<typeof abuse>;
+export type BanSettings = AbuseConfig['bans'];
+
+export const abuseSections = { abuse: abuse.prefault({}) };
