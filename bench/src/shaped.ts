@@ -5,6 +5,7 @@ import { performance } from 'node:perf_hooks';
 import { freePort, sendLoad } from '@waypost/testkit';
 import { Redis } from 'ioredis';
 import { Sink, Sinks } from './peers.js';
+import { cpuOf } from './process-tree.js';
 import { startWaypost, type WaypostTarget } from './targets/waypost.js';
 
 export interface ShapedSettings {
@@ -22,6 +23,7 @@ const RATE = 50;
 const SITES = 1_000;
 const TO_OTHERS = 20_000;
 const QUIET = 60_000;
+const RESTING = 20_000;
 const SESSIONS = 40;
 
 /** A cluster of Waypost with three delivery processes, its name server and its sinks. */
@@ -47,7 +49,10 @@ class Bench {
       layout: 'shaped',
       config: {
         routes: [{ match: '*', to: 'mx', tls: 'none' }],
-        shaping: [{ match: 'limited.test', rate: `${RATE}/s` }],
+        shaping: [
+          { match: 'limited.test', rate: `${RATE}/s` },
+          { match: 'waiting.test', rate: '1/h' },
+        ],
         delivery: { mx_port: port, dns_servers: [address.toString().trim()] },
       },
     });
@@ -104,6 +109,7 @@ export async function measureThrottled(settings: ShapedSettings): Promise<void> 
   try {
     const alone = await relayToOthers(bench);
     print(`1,000 other sites, no backlog: ${alone.toFixed(0)} messages/s`);
+    await measureWaiting(bench, print, messages / 10);
     await bench.send(messages, () => 'to@limited.test');
     print(`backlog: ${messages} messages accepted for the limited site, ${messages - bench.limited.count} wait`);
     await bench.commands();
@@ -122,6 +128,23 @@ export async function measureThrottled(settings: ShapedSettings): Promise<void> 
   } finally {
     await bench.stop();
   }
+}
+
+/** What mail costs Redis while none of it may be sent: beside what it costs with none there. */
+async function measureWaiting(bench: Bench, print: ShapedSettings['print'], messages: number): Promise<void> {
+  const count = async () => {
+    await settle(bench.others);
+    await bench.commands();
+    await new Promise((resolve) => setTimeout(resolve, RESTING));
+    const calls = [...(await bench.commands()).values()].reduce((sum, one) => sum + one, 0);
+    return calls / (RESTING / 1000);
+  };
+  const idle = await count();
+  await bench.send(messages, () => 'to@waiting.test');
+  const waiting = await count();
+  print(
+    `Redis at rest: ${idle.toFixed(1)} commands/s with no mail, ${waiting.toFixed(1)} with ${messages} messages that wait for a rate of 1/h`,
+  );
 }
 
 function printCommands(print: ShapedSettings['print'], commands: ReadonlyMap<string, number>, messages: number): void {
@@ -176,31 +199,45 @@ export async function measureDestinations(settings: ShapedSettings, destinations
     await bench.others.reach(2_000, 60_000);
     await bench.commands();
     const one = await relay(bench, messages, () => 'to@one.test');
-    print(`one destination: ${one.toFixed(0)} messages/s`);
-    printCommands(print, await bench.commands(), messages);
-    const order = shuffledNumbers(messages);
-    const many = await relay(bench, messages, (number) => `to@m${(order[number] ?? 0) % destinations}.test`);
-    print(
-      `${destinations} destinations, ${messages / destinations} messages each in random order: ${many.toFixed(0)} messages/s, ${((many / one) * 100).toFixed(1)} % of one destination's`,
-    );
+    print(`one destination: ${inWords(one)}`);
     printCommands(print, await bench.commands(), messages);
     const each = messages / destinations;
-    const sorted = await relay(bench, messages, (number) => `to@s${Math.floor(number / each)}.test`);
-    print(
-      `the same, destination by destination: ${sorted.toFixed(0)} messages/s, ${((sorted / one) * 100).toFixed(1)} %`,
-    );
+    const order = shuffledNumbers(messages);
+    const orders: Record<string, (number: number) => string> = {
+      'in random order': (number) => `to@m${(order[number] ?? 0) % destinations}.test`,
+      'destination by destination': (number) => `to@s${Math.floor(number / each)}.test`,
+    };
+    for (const [name, recipient] of Object.entries(orders)) {
+      const many = await relay(bench, messages, recipient);
+      print(`${destinations} destinations, ${each} messages each ${name}: ${inWords(many)}; ${beside(one, many)}`);
+      printCommands(print, await bench.commands(), messages);
+    }
     print(`connections to Redis of a delivery process: ${(await bench.connections()).join(', ')}`);
   } finally {
     await bench.stop();
   }
 }
 
-async function relay(bench: Bench, messages: number, recipient: (number: number) => string): Promise<number> {
+/** Messages a second, and the CPU time of all Waypost's processes for each, ms: that also compares where the machine is busy. */
+interface Relayed {
+  readonly rate: number;
+  readonly cpu: number;
+}
+
+async function relay(bench: Bench, messages: number, recipient: (number: number) => string): Promise<Relayed> {
   const before = bench.others.count;
+  const cpu = cpuOf(bench.waypost.pids);
   const started = await bench.send(messages, recipient);
   await bench.others.reach(before + messages, 900_000);
-  return messages / ((performance.now() - started) / 1000);
+  return {
+    rate: messages / ((performance.now() - started) / 1000),
+    cpu: (cpuOf(bench.waypost.pids) - cpu) / messages,
+  };
 }
+
+const inWords = ({ rate, cpu }: Relayed) => `${rate.toFixed(0)} messages/s at ${cpu.toFixed(2)} ms of CPU each`;
+const beside = (one: Relayed, { rate, cpu }: Relayed) =>
+  `${((rate / one.rate) * 100).toFixed(1)} % of one destination's rate, ${((one.cpu / cpu) * 100).toFixed(1)} % by CPU`;
 
 function shuffledNumbers(count: number): number[] {
   const numbers = Array.from({ length: count }, (_, at) => at);
