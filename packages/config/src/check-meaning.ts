@@ -2,7 +2,7 @@ import { isIP } from 'node:net';
 import { parseMailbox } from '@waypost/mail';
 import { checkAbuse } from './check-abuse.js';
 import { checkBounces } from './check-bounces.js';
-import { checkDkim } from './check-signing.js';
+import { checkArc, checkDkim } from './check-signing.js';
 import { parseEndpoint } from './endpoint.js';
 import { Networks } from './networks.js';
 import { parseProxy } from './proxy.js';
@@ -27,6 +27,7 @@ export function checkMeaning(config: Config): string[] {
     ...checkFilters(config),
     ...checkBounces(config),
     ...checkAbuse(config),
+    ...checkArc(config.arc),
     ...[...config.shaping, ...config.providers].flatMap(({ replies }, index) => checkReplies(index, replies)),
   ];
   if (config.redis.cluster) {

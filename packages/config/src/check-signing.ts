@@ -1,6 +1,6 @@
 import { isDomain } from '@waypost/mail';
 import { readPrivateKey } from './private-key.js';
-import type { DkimDomain, DkimSettings } from './signing-schema.js';
+import type { ArcSettings, DkimDomain, DkimSettings } from './signing-schema.js';
 
 const SELECTOR = /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/i;
 const ASCII_DOMAIN = /^[\x21-\x7e]+$/;
@@ -16,12 +16,29 @@ export function checkDkim({ domains, signed, oversigned, sealed }: DkimSettings)
   ];
 }
 
+/** @returns what is wrong with the section `arc`. */
+export function checkArc({ seal }: { readonly seal?: ArcSettings | undefined }): string[] {
+  if (!seal) return [];
+  return [
+    ...checkAscii('arc.seal.domain', seal.domain),
+    ...checkSelector(`arc.seal.selector: "${seal.selector}"`, seal.selector),
+    ...checkKey('arc.seal.key', seal.key),
+    ...seal.signed
+      .filter((name) => name.startsWith('arc-') || name === 'authentication-results')
+      .map((name) => `arc.seal.signed: "${name}" must not be in it (RFC 8617 §4.1.2)`),
+  ];
+}
+
+function checkAscii(at: string, domain: string): string[] {
+  const fits = ASCII_DOMAIN.test(domain) && isDomain(domain) && !domain.startsWith('[');
+  return fits ? [] : [`${at} is no domain name in ASCII, so that no record can be found under it`];
+}
+
 function checkDomain({ match, domain, keys }: DkimDomain): string[] {
   const at = `dkim.domains "${match}"`;
   const selectors = keys.map(({ selector }) => selector.toLowerCase());
-  const fits = domain === undefined || (ASCII_DOMAIN.test(domain) && isDomain(domain) && !domain.startsWith('['));
   return [
-    ...(fits ? [] : [`${at}: "domain" is no domain name in ASCII, so that no record can be found under it`]),
+    ...(domain === undefined ? [] : checkAscii(`${at}: "domain"`, domain)),
     ...selectors
       .filter((name, index) => selectors.indexOf(name) !== index)
       .map((name) => `${at}: two keys have the selector "${name}"`),
@@ -38,13 +55,13 @@ function checkDomain({ match, domain, keys }: DkimDomain): string[] {
   ];
 }
 
-export function checkSelector(at: string, selector: string): string[] {
+function checkSelector(at: string, selector: string): string[] {
   return SELECTOR.test(selector) && selector.length <= 63 * 2
     ? []
     : [`${at} is no selector; write letters, digits and dashes, with dots between parts`];
 }
 
-export function checkKey(at: string, pem: string): string[] {
+function checkKey(at: string, pem: string): string[] {
   try {
     readPrivateKey(pem);
     return [];

@@ -13,7 +13,7 @@ export * from './proxy.js';
 export * from './route.js';
 export * from './schema.js';
 export type { EgressPool, EgressSource, ProviderRule, ReplyRule, ShapingRule } from './shaping-schema.js';
-export type { DkimDomain, DkimSettings } from './signing-schema.js';
+export type { ArcSettings, DkimDomain, DkimSettings } from './signing-schema.js';
 export * from './source.js';
 export type { SpamConfig, SpamThresholds } from './spam-schema.js';
 export type { SuppressionRule } from './suppressions-schema.js';

@@ -167,6 +167,7 @@ export const configSchema = z.strictObject({
           'clamd',
           'milter',
           'spam-verdict',
+          'arc',
           'dkim',
           'trace',
         ]),

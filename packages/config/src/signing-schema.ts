@@ -66,7 +66,23 @@ const dkim = z.strictObject({
   sealed: names(['sender', 'date', 'message-id', 'mime-version', 'content-type', 'content-transfer-encoding']),
 });
 
+const seal = z.strictObject({
+  /** `d=` of seals: the domain that vouches for what it found. */
+  domain: z.string(),
+  selector: z.string(),
+  /** PEM; `key_file` names a file with it. */
+  key: z.string(),
+  /** Domains of recipients whose mail is sealed. */
+  recipients: z.array(z.string()).default(['*']),
+  /** Header fields that are signed where they are there. */
+  signed: names([...SIGNED, 'dkim-signature']),
+});
+
+export type ArcSettings = z.output<typeof seal>;
 export type DkimSettings = z.output<typeof dkim>;
 export type DkimDomain = DkimSettings['domains'][number];
 
-export const signingSections = { dkim: dkim.prefault({}) };
+export const signingSections = {
+  dkim: dkim.prefault({}),
+  arc: z.strictObject({ /** Mail from outside is sealed where this is given. */ seal: seal.optional() }).prefault({}),
+};

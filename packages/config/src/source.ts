@@ -10,6 +10,7 @@ const RELOADED = [
   'dkim',
   'bounces',
   'abuse',
+  'arc',
 ] as const;
 const SETTLE = 200;
 

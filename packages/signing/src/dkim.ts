@@ -1,8 +1,7 @@
 import type { PrivateKey } from '@waypost/config';
 import { type FieldSpan, headerFields } from '@waypost/mail';
 import { relaxedField } from './relaxed.js';
-import { signText } from './sign.js';
-import { tagField } from './tags.js';
+import { signedField } from './sign.js';
 
 /** A key and the name under which its public half stands in DNS. */
 export interface DkimKey extends PrivateKey {
@@ -47,28 +46,21 @@ export async function dkimSign(
 ): Promise<string[]> {
   const { names, canonical } = chosenFields(message.header, fields);
   return Promise.all(
-    keys.map(async ({ algorithm, key, domain, selector }) => {
-      const field = tagField('DKIM-Signature', [
+    keys.map((key) =>
+      signedField('DKIM-Signature', canonical, key, [
         ['v', '1'],
-        ['a', `${algorithm}-sha256`],
+        ['a', `${key.algorithm}-sha256`],
         ['c', 'relaxed/relaxed'],
-        ['d', domain],
-        ['s', selector],
+        ['d', key.domain],
+        ['s', key.selector],
         ['t', String(at)],
         ...(lifetime === undefined ? [] : [['x', String(at + lifetime)] as const]),
         ['h', names.join(':')],
         ['bh', message.bodyHash],
         ['b', ''],
-      ]);
-      const signature = await signText(canonical + relaxedField(field), algorithm, key);
-      return withSignature(field, signature);
-    }),
+      ]),
+    ),
   );
-}
-
-/** @param field that ends in `b=`. */
-export function withSignature(field: string, signature: string): string {
-  return `${field}${signature.match(/.{1,72}/g)?.join('\r\n\t') ?? ''}`;
 }
 
 /** Chooses the fields that are signed: those of one name from the last to the first (RFC 6376 §5.4.2). */

@@ -1,40 +1,37 @@
 const WIDTH = 76;
+/** Of a line within a long value. */
+const LINE = 72;
+
+export type Tag = readonly [name: string, value: string];
 
 /**
- * A header field of tags (RFC 6376 §3.2), folded between them, within `h=` after its colons and within what is base64.
- * @param tags in their order; the last one may be empty, as `b=` is when the field is hashed.
+ * A header field of tags (RFC 6376 §3.2). It is folded between tags where lines get long, and within `h=` and `b=` at places
+ * that do not depend on what stands before: so the field is the same in relaxed form with and without its signature.
  */
-export function tagField(name: string, tags: readonly (readonly [string, string])[]): string {
-  const words = tags.flatMap(([tag, value], at) => wordsOf(tag, value + (at < tags.length - 1 ? ';' : '')));
+export function tagField(name: string, tags: readonly Tag[]): string {
   let field = `${name}:`;
   let column = field.length;
-  for (const { text, spaced } of words) {
-    // The signature, which is put in at the end, has lines of its own.
-    if (text === 'b=' || column + text.length + 1 > WIDTH) {
-      field += `\r\n\t${text}`;
-      column = text.length + 1;
-    } else {
-      field += spaced ? ` ${text}` : text;
-      column += text.length + (spaced ? 1 : 0);
-    }
+  for (const [at, [tag, value]] of tags.entries()) {
+    const [first = '', ...more] = lines(tag, at < tags.length - 1 ? `${value};` : value);
+    const folds = column + first.length >= WIDTH;
+    field += `${folds ? '\r\n\t' : ' '}${[first, ...more].join('\r\n\t')}`;
+    column = more.length > 0 ? (more.at(-1)?.length ?? 0) : first.length + (folds ? 0 : column);
   }
   return field;
 }
 
-interface Word {
-  readonly text: string;
-  /** A blank may stand before it on the same line. */
-  readonly spaced: boolean;
-}
-
-function wordsOf(tag: string, value: string): Word[] {
-  const parts = tag === 'h' ? value.split(/(?<=:)/) : tag === 'b' || tag === 'bh' ? chunks(value) : [value];
-  return parts.map((part, at) => (at === 0 ? { text: `${tag}=${part}`, spaced: true } : { text: part, spaced: false }));
-}
-
-function chunks(value: string): string[] {
-  const first = value.slice(0, WIDTH - 4);
-  return value.length <= first.length ? [value] : [first, ...(value.slice(first.length).match(/.{1,72}/g) ?? [])];
+/** @returns the tag as lines. */
+function lines(tag: string, value: string): string[] {
+  const whole = `${tag}=${value}`;
+  if (tag === 'b') return whole.match(new RegExp(`.{1,${LINE}}`, 'g')) ?? [];
+  if (tag !== 'h') return [whole];
+  const list: string[] = [];
+  for (const part of whole.split(/(?<=:)/)) {
+    const last = list.at(-1);
+    if (last === undefined || last.length + part.length > LINE) list.push(part);
+    else list[list.length - 1] = last + part;
+  }
+  return list;
 }
 
 /**

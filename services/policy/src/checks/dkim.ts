@@ -13,7 +13,7 @@ export interface DkimDeps {
 }
 
 /** Fields that we add to a header section of the size that ingress allows. */
-const OURS = 65_536;
+export const ADDED_FIELDS = 65_536;
 const LONGEST_FROM = 16_384;
 
 /**
@@ -38,7 +38,7 @@ export function dkimCheck(deps: DkimDeps): Check {
 /** @returns why the message ought to be signed and is not, if so. */
 async function sign(context: CheckContext, { config, runtime, keyring }: DkimDeps): Promise<string | undefined> {
   const { dkim, limits } = config();
-  const message = await openMessage(await context.leaving(), limits.header_size + OURS);
+  const message = await openMessage(await context.leaving(), limits.header_size + ADDED_FIELDS);
   try {
     const { header } = message;
     const { keys, lacking } = await keyring.keysFor(sendersOf(header, context));

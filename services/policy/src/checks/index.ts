@@ -1,4 +1,5 @@
 import type { Check } from '../check.js';
+import { arcCheck } from './arc.js';
 import { clamdCheck } from './clamd.js';
 import { type DkimDeps, dkimCheck } from './dkim.js';
 import type { FilterDeps } from './filter.js';
@@ -31,6 +32,7 @@ export function configuredChecks(deps: CheckDeps): Check[] {
     clamdCheck(deps),
     milterCheck(deps),
     spamVerdictCheck(deps),
+    arcCheck(deps),
     dkimCheck(deps),
     traceCheck,
   ];
