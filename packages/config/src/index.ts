@@ -10,6 +10,7 @@ export * from './load.js';
 export * from './networks.js';
 export * from './private-key.js';
 export * from './proxy.js';
+export { reportsTo } from './reports-schema.js';
 export * from './route.js';
 export * from './schema.js';
 export type { EgressPool, EgressSource, ProviderRule, ReplyRule, ShapingRule } from './shaping-schema.js';

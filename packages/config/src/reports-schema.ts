@@ -1,3 +1,4 @@
+import { matchDomain } from '@waypost/mail';
 import { z } from 'zod';
 import { duration } from './units.js';
 
@@ -25,3 +26,9 @@ const reports = z.strictObject({
 });
 
 export const reportSections = { reports: reports.prefault({}) };
+
+/** @returns whether a domain is to get its reports of a kind. */
+export function reportsTo(settings: z.output<typeof reports>, name: 'tls' | 'dmarc', domain: string): boolean {
+  const { send, except } = settings[name];
+  return settings.from !== undefined && send && !except.some((pattern) => matchDomain(pattern, domain));
+}

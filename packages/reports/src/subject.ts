@@ -34,3 +34,6 @@ export function dueAt({ kind, day, domain }: ReportSubject, window: number): num
   const hash = createHash('sha256').update(`${kind} ${day} ${domain}`).digest().readUInt32BE(0);
   return rangeOf(day).end + SETTLED + Math.floor((hash / 2 ** 32) * window);
 }
+
+/** @returns a report's id, in the form of a Message-ID without brackets: the same at each try. */
+export const reportId = ({ day, domain }: ReportSubject, hostname: string) => `${day}.${domain}@${hostname}`;

@@ -47,6 +47,10 @@ export function createMetrics() {
     deliveryAge: histogram('delivery_age_seconds', 'From acceptance to delivery', SLOW, ['target']),
     deliverySessions: gauge('delivery_sessions', 'Sessions that hold a lease'),
     deliveryConnections: counter('delivery_connections_total', 'Connections to next hops', ['target', 'result']),
+    tlsSessions: counter('tls_sessions_total', 'Connections to MX hosts by the policy on their TLS', [
+      'policy',
+      'result',
+    ]),
     outcomeUnknown: counter('outcome_unknown_total', 'Connections lost after the final dot, before the reply'),
     dsns: counter('dsn_total', 'Delivery status notifications made', ['action']),
     returned: counter('returned_total', 'Bounces and complaints that came back', ['kind', 'result']),

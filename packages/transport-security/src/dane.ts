@@ -1,6 +1,7 @@
 import { createHash, X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import type { TlsaRecord } from '@waypost/dns';
+import { TlsError } from './tls-session.js';
 
 const DANE_TA = 2;
 const DANE_EE = 3;
@@ -27,19 +28,19 @@ export function checkDane(
   socket: TLSSocket,
   records: readonly TlsaRecord[],
   names: readonly string[],
-): Error | undefined {
+): TlsError | undefined {
   const chain = chainOf(socket);
   const [leaf] = chain;
-  if (!leaf) return new Error('the server showed no certificate');
+  if (!leaf) return new TlsError('validation-failure', 'the server showed no certificate');
   if (records.some((record) => record.usage === DANE_EE && matches(record, leaf))) return undefined;
   const anchors = records.filter(({ usage }) => usage === DANE_TA);
   const at = chain.findIndex((one, index) => index > 0 && anchors.some((record) => matches(record, one)));
-  if (at < 0) return new Error('its certificate fits none of its TLSA records');
+  if (at < 0) return new TlsError('tlsa-invalid', 'its certificate fits none of its TLSA records');
   const broken = checkChain(chain.slice(0, at + 1));
   if (broken) return broken;
   return names.some((name) => leaf.checkHost(name))
     ? undefined
-    : new Error(`its certificate is not for ${names.join(' or ')}`);
+    : new TlsError('certificate-host-mismatch', `its certificate is not for ${names.join(' or ')}`);
 }
 
 function chainOf(socket: TLSSocket): X509Certificate[] {
@@ -54,15 +55,18 @@ function chainOf(socket: TLSSocket): X509Certificate[] {
 }
 
 /** @param chain from the server's certificate to the trust anchor, which is trusted for what it is. */
-function checkChain(chain: readonly X509Certificate[]): Error | undefined {
+function checkChain(chain: readonly X509Certificate[]): TlsError | undefined {
   const now = Date.now();
   for (const [at, one] of chain.entries()) {
     const [from, to] = [Date.parse(one.validFrom), Date.parse(one.validTo)];
-    if (now < from || now > to) return new Error(`certificate ${at + 1} of its chain is out of date`);
+    if (now < from || now > to) {
+      const type = now > to ? 'certificate-expired' : 'certificate-not-trusted';
+      return new TlsError(type, `certificate ${at + 1} of its chain is out of date`);
+    }
     const issuer = chain[at + 1];
     if (!issuer) return undefined;
     if (!issuer.ca || !one.checkIssued(issuer) || !one.verify(issuer.publicKey)) {
-      return new Error(`certificate ${at + 1} of its chain is not signed by the next`);
+      return new TlsError('certificate-not-trusted', `certificate ${at + 1} of its chain is not signed by the next`);
     }
   }
   return undefined;
@@ -75,5 +79,13 @@ function matches({ selector, matchingType, certificate }: TlsaRecord, one: X509C
     createHash(matchingType === 1 ? 'sha256' : 'sha512')
       .update(content)
       .digest(),
+  );
+}
+
+/** @returns the records as a report writes them (RFC 8460 §4.4). */
+export function tlsaStrings(records: readonly TlsaRecord[]): string[] {
+  return records.map(
+    ({ usage, selector, matchingType, certificate }) =>
+      `${usage} ${selector} ${matchingType} ${certificate.toString('hex').slice(0, 1024)}`,
   );
 }

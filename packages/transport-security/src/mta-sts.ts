@@ -60,3 +60,8 @@ export function allowsMx({ mx }: StsPolicy, host: string): boolean {
     pattern.startsWith('*.') ? name.includes('.') && pattern.slice(2) === parent : pattern === name,
   );
 }
+
+/** @returns the policy's lines as a report writes them (RFC 8460 §4.4). */
+export function stsStrings({ mode, mx, maxAge }: StsPolicy): string[] {
+  return ['version: STSv1', `mode: ${mode}`, ...mx.map((host) => `mx: ${host}`), `max_age: ${maxAge}`];
+}

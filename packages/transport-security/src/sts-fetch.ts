@@ -2,6 +2,7 @@ import type { ClientRequest } from 'node:http';
 import { request } from 'node:https';
 import type { MailResolver } from '@waypost/dns';
 import { parseStsPolicy, type StsPolicy, StsPolicyError } from './mta-sts.js';
+import { classifyTlsError, type TlsFailure } from './tls-session.js';
 
 export interface StsFetchSettings {
   readonly resolver: MailResolver;
@@ -44,8 +45,8 @@ function read(outgoing: ClientRequest, host: string): Promise<string> {
       response.once('error', reject);
       if (response.statusCode !== 200 || !/^text\/plain\s*(?:;|$)/i.test(type)) {
         response.destroy();
-        const what = response.statusCode === 200 ? `sends "${type}", not text/plain` : `answers ${response.statusCode}`;
-        return reject(new StsPolicyError(`${host} ${what}`));
+        if (response.statusCode !== 200) return reject(new Error(`${host} answers ${response.statusCode}`));
+        return reject(new StsPolicyError(`${host} sends "${type}", not text/plain`));
       }
       const chunks: Buffer[] = [];
       let size = 0;
@@ -58,4 +59,12 @@ function read(outgoing: ClientRequest, host: string): Promise<string> {
     });
     outgoing.end();
   });
+}
+
+/** @returns what a report calls it that a policy could not be had (RFC 8460 §4.3). */
+export function stsFailure(error: Error & { readonly code?: string }): TlsFailure {
+  if (error instanceof StsPolicyError) return { type: 'sts-policy-invalid', reason: error.message };
+  const { type } = classifyTlsError(error);
+  const reason = error.code ?? error.message.slice(0, 200);
+  return { type: type.startsWith('certificate-') ? 'sts-webpki-invalid' : 'sts-policy-fetch-error', reason };
 }

@@ -1,7 +1,8 @@
 import type { MailResolver } from '@waypost/dns';
 import type { Executor } from '@waypost/redis';
 import { parseStsRecord, type StsPolicy } from './mta-sts.js';
-import { fetchStsPolicy } from './sts-fetch.js';
+import { fetchStsPolicy, stsFailure } from './sts-fetch.js';
+import type { TlsFailure } from './tls-session.js';
 
 export interface StsPoliciesDeps {
   readonly resolver: MailResolver;
@@ -12,11 +13,24 @@ export interface StsPoliciesDeps {
   readonly onError?: (error: Error, domain: string) => void;
 }
 
-/** A policy as it is kept, and what became of the last try to have a newer one. */
-export interface KnownPolicy {
+/** What is known of a domain's policy. */
+export interface StsFinding {
+  /** In force. */
+  readonly policy?: StsPolicy;
+  /** Why the one that its record announces could not be had. */
+  readonly failure?: TlsFailure;
+}
+
+/** A policy as it is kept. */
+interface KnownPolicy {
   readonly policy: StsPolicy;
   /** ms since the epoch. */
   readonly expires: number;
+}
+
+interface Looked {
+  readonly known?: KnownPolicy | undefined;
+  readonly failure?: TlsFailure;
 }
 
 interface Kept extends KnownPolicy {
@@ -36,12 +50,12 @@ const KEY = 'wp:sts:';
  * attacker between us and DNS makes us forget one.
  */
 export class StsPolicies {
-  readonly #known = new Map<string, { readonly until: number; readonly found: Promise<KnownPolicy | undefined> }>();
+  readonly #known = new Map<string, { readonly until: number; readonly found: Promise<Looked> }>();
 
   constructor(private readonly deps: StsPoliciesDeps) {}
 
   /** @returns the policy in force for a domain (A-labels), if there is one; never rejects but for Redis. */
-  async find(domain: string): Promise<StsPolicy | undefined> {
+  async find(domain: string): Promise<StsFinding> {
     const now = Date.now();
     let entry = this.#known.get(domain);
     if (!entry || entry.until <= now) {
@@ -49,11 +63,12 @@ export class StsPolicies {
       this.#remember(domain, entry);
       entry.found.catch(() => this.#known.delete(domain));
     }
-    const known = await entry.found;
-    return known && known.expires > now && known.policy.mode !== 'none' ? known.policy : undefined;
+    const { known, failure } = await entry.found;
+    const inForce = known && known.expires > now && known.policy.mode !== 'none';
+    return { ...(inForce ? { policy: known.policy } : {}), ...(failure ? { failure } : {}) };
   }
 
-  #remember(domain: string, entry: { until: number; found: Promise<KnownPolicy | undefined> }): void {
+  #remember(domain: string, entry: { until: number; found: Promise<Looked> }): void {
     this.#known.delete(domain);
     this.#known.set(domain, entry);
     for (const oldest of this.#known.keys()) {
@@ -62,7 +77,7 @@ export class StsPolicies {
     }
   }
 
-  async #look(domain: string): Promise<KnownPolicy | undefined> {
+  async #look(domain: string): Promise<Looked> {
     const { resolver, executor } = this.deps;
     const [texts, [json]] = await Promise.all([
       resolver.resolveTxt(`_mta-sts.${domain}`).catch(() => undefined),
@@ -71,23 +86,23 @@ export class StsPolicies {
     const kept = json ? (JSON.parse(json) as Kept) : undefined;
     const id = texts && parseStsRecord(texts);
     // No record, or none that could be had: what is kept stays in force (RFC 8461 §5.1).
-    if (!id || (kept?.id === id && Date.now() - kept.fetchedAt < REFRESH)) return kept;
-    return (await this.#fetch(domain, id)) ?? kept;
+    if (!id || (kept?.id === id && Date.now() - kept.fetchedAt < REFRESH)) return { known: kept };
+    return { known: kept, ...(await this.#fetch(domain, id)) };
   }
 
-  async #fetch(domain: string, id: string): Promise<KnownPolicy | undefined> {
+  async #fetch(domain: string, id: string): Promise<Looked> {
     const { resolver, executor, port, onError } = this.deps;
     let policy: StsPolicy;
     try {
       policy = await fetchStsPolicy(domain, { resolver, port: port() });
     } catch (error) {
       onError?.(error as Error, domain);
-      return undefined;
+      return { failure: stsFailure(error as Error) };
     }
     const now = Date.now();
     const life = Math.max(1, policy.maxAge) * 1000;
     const kept: Kept = { id, policy, fetchedAt: now, expires: now + life };
     await executor.exec([{ name: 'set', args: [KEY + domain, JSON.stringify(kept), 'PX', life] }]);
-    return kept;
+    return { known: kept };
   }
 }

@@ -18,12 +18,15 @@ import { MaildirTarget } from './targets/maildir.js';
 import { SinkTarget } from './targets/sink.js';
 import { SmtpTarget } from './targets/smtp.js';
 import type { TransportGuards } from './transport/guard.js';
+import type { TlsObserver } from './transport/sessions.js';
 
 export interface LanesDeps extends AttemptDeps {
   readonly resolver: MailResolver;
   readonly sites: SiteFinder;
   readonly shape: ShapeState;
   readonly guards: TransportGuards;
+  /** Told of TLS to mail exchangers. */
+  readonly onTls: TlsObserver;
   /** From 0 to 1. */
   readonly random?: () => number;
 }
@@ -97,12 +100,12 @@ class Session implements LaneSession {
   }
 
   #createTarget({ target }: LaneJob): LaneTarget {
-    const { config, resolver, guards, runtime } = this.deps;
+    const { config, resolver, guards, onTls, runtime } = this.deps;
     if (target.kind === 'sink') return new SinkTarget(() => config().delivery.sink_keep);
     if (target.kind === 'maildir') return new MaildirTarget(target);
     const { source } = this.grant.offer;
     const { terms } = this;
-    return new SmtpTarget(target, { config, resolver, guards, metrics: runtime.metrics, terms, source });
+    return new SmtpTarget(target, { config, resolver, guards, onTls, metrics: runtime.metrics, terms, source });
   }
 }
 

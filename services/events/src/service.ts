@@ -9,6 +9,7 @@ import type { Committer, MessageStore } from '@waypost/store';
 import { Reconciler } from './reconciler.js';
 import { DailyReports } from './reports/daily-reports.js';
 import type { ReportKind } from './reports/report.js';
+import { tlsReports } from './reports/tls.js';
 
 export interface EventsDeps {
   readonly runtime: Runtime;
@@ -31,7 +32,7 @@ const TURN = 'wp:reconciler';
 export function createEvents(deps: EventsDeps): Service {
   const reconciler = new Reconciler({ ...deps, executor: deps.redis.group });
   const executor = deps.redis.group;
-  const kinds: ReportKind[] = [];
+  const kinds: ReportKind[] = [tlsReports({ ...deps, executor })];
   const reports = new DailyReports({ ...deps, executor, ledger: new ReportLedger(executor), kinds });
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<unknown> = Promise.resolve();

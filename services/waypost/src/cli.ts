@@ -1,4 +1,4 @@
-import { ConfigError, configJsonSchema, loadConfig, processEnvironment } from '@waypost/config';
+import { type Config, ConfigError, configJsonSchema, loadConfig, processEnvironment } from '@waypost/config';
 import { openRedis } from '@waypost/redis';
 import { KeyStore, MessageStore } from '@waypost/store';
 import { Command } from 'commander';
@@ -7,6 +7,7 @@ import { type Composition, SERVICES, type ServiceName } from './compose.js';
 import { addDkim } from './dkim-cli.js';
 import { EmbeddedRedisError } from './embedded-redis.js';
 import { addQueue } from './queue-cli.js';
+import { addReports } from './reports-cli.js';
 import { run } from './run.js';
 import { addSuppressions } from './suppressions-cli.js';
 import { firstKey, upDefaults, upMessage } from './up.js';
@@ -55,6 +56,7 @@ export async function runCli(argv: readonly string[]): Promise<number> {
   });
   addBans(program);
   addSuppressions(program, (options, work) => withRedis(options, env, work));
+  addReports(program, (options, work) => withRedis(options, env, work));
   try {
     await program.parseAsync(argv as string[], { from: 'user' });
   } catch (error) {
@@ -127,7 +129,7 @@ async function describe(
 async function withRedis<T>(
   options: { config?: string },
   env: Readonly<Record<string, string | undefined>>,
-  work: (redis: Awaited<ReturnType<typeof openRedis>>) => Promise<T>,
+  work: (redis: Awaited<ReturnType<typeof openRedis>>, config: Config) => Promise<T>,
 ): Promise<T> {
   const config = loadConfig({ ...(options.config ? { file: options.config } : {}), env });
   const { embedded } = config.redis;
@@ -136,7 +138,7 @@ async function withRedis<T>(
     { ...config.redis, ...(options.config && !embedded ? {} : { url }) },
     { name: 'waypost cli' },
   );
-  return work(redis).finally(() => redis.close());
+  return work(redis, config).finally(() => redis.close());
 }
 
 function addKeys(program: Command, env: Readonly<Record<string, string | undefined>>): void {

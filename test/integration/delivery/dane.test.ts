@@ -2,6 +2,8 @@ import { createHash, X509Certificate } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { openRedis, type RedisHandle } from '@waypost/redis';
+import { dayOf, readTls } from '@waypost/reports';
 import {
   freePort,
   missing,
@@ -15,6 +17,7 @@ import {
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Authority, type Identity } from '../../support/authority.js';
 import { identityPem } from '../../support/identity.js';
+import { redisConfig } from '../../support/redis-servers.js';
 import { arrival, type Relay } from '../../support/relay.js';
 import { SignedDns } from '../../support/signed-zones.js';
 import { recipients, states, submit } from '../../support/track.js';
@@ -34,6 +37,7 @@ describe.skipIf(missing(...NEEDED).length > 0)(`DANE (needs ${NEEDED.join(', ')}
   let redis: TestRedis;
   let waypost: WaypostProcess;
   let relay: Relay;
+  let handle: RedisHandle;
   let port: number;
   let old: Identity;
   let fresh: Identity;
@@ -77,6 +81,10 @@ describe.skipIf(missing(...NEEDED).length > 0)(`DANE (needs ${NEEDED.join(', ')}
         ...(rolled === 'after' ? [] : [tlsa(3, old.cert)]),
         ...(rolled === 'before' ? [] : [tlsa(3, fresh.cert)]),
       ),
+      '_smtp._tls.good TXT "v=TLSRPTv1; rua=mailto:tls@example.test"',
+      '_smtp._tls.bad TXT "v=TLSRPTv1; rua=mailto:tls@example.test"',
+      '_smtp._tls.unusable TXT "v=TLSRPTv1; rua=mailto:tls@example.test"',
+      '_smtp._tls.forged TXT "v=TLSRPTv1; rua=mailto:tls@example.test"',
       'forged MX 10 mx.forged',
       'mx.forged A 127.0.4.2',
       `_${port}._tcp.mx.forged CNAME tlsa.bogus.test.`,
@@ -87,11 +95,13 @@ describe.skipIf(missing(...NEEDED).length > 0)(`DANE (needs ${NEEDED.join(', ')}
       insecure: { 'plain.test': ['@ MX 10 mx', 'mx A 127.0.4.2', `_${port}._tcp.mx TLSA ${tlsa(3, old.cert)}`] },
     });
     redis = await startRedis();
+    handle = await openRedis(redisConfig({ url: redis.url }));
     waypost = await startWaypost({
       redis: redis.url,
       listeners: [{ name: 'trusted' }, { name: 'secure', tls: 'implicit' }],
       config: {
         routes: [{ match: '*', to: 'mx' }],
+        reports: { from: 'tls@relay.test' },
         delivery: {
           dns_servers: [dns.address],
           dnssec: true,
@@ -106,6 +116,7 @@ describe.skipIf(missing(...NEEDED).length > 0)(`DANE (needs ${NEEDED.join(', ')}
     await waypost?.stop();
     await Promise.all(Object.values(peers).map((peer) => peer.stop()));
     await dns?.stop();
+    await handle?.close();
     await redis?.stop();
     rmSync(dir, { recursive: true, force: true });
   });
@@ -154,6 +165,24 @@ describe.skipIf(missing(...NEEDED).length > 0)(`DANE (needs ${NEEDED.join(', ')}
     });
     const [only] = await states(relay, id, 'bounced');
     expect(only?.last_response).toMatchObject({ code: 550, enhanced: '5.7.30' });
+  });
+
+  it.each([
+    ['good', 'mx.good.example.test', undefined],
+    ['bad', 'mx.bad.example.test', 'tlsa-invalid'],
+    ['unusable', 'mx.unusable.example.test', 'tlsa-invalid'],
+    ['forged', 'mx.forged.example.test', 'dnssec-invalid'],
+  ])('TLS-RPT: %s.example.test, whose policy is that of %s: %s', async (name, mx, failure) => {
+    const subject = { kind: 'tls', day: dayOf(Date.now()), domain: `${name}.example.test` } as const;
+    const [only] = await waitFor('the sessions to be counted', async () => {
+      const found = await readTls(handle.group, subject);
+      return found.length > 0 && found;
+    });
+    expect(only?.policy).toMatchObject({ type: 'tlsa', domain: mx });
+    if (failure === 'dnssec-invalid') expect(only?.policy.strings).toBeUndefined();
+    else expect(only?.policy.strings?.[0]).toMatch(/^[13] 1 1 [0-9a-f]{64}$/);
+    expect((only?.successes ?? 0) > 0).toBe(failure === undefined);
+    expect(only?.failures.map(({ type }) => type)).toEqual(failure ? [failure] : []);
   });
 
   it('mail waits while the new key has no record, and goes once it has one', async () => {

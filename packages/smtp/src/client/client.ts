@@ -56,6 +56,8 @@ export class HopError extends Error {
     cause: unknown,
     /** Set where it went wrong on the way through a proxy: `host` is what the proxy says of the host. */
     readonly fault?: ProxyFault,
+    /** Our end of the connection, where there was one. */
+    readonly localAddress?: string,
   ) {
     super(outcome.reply.text, { cause });
     this.name = 'HopError';
@@ -121,7 +123,7 @@ export class SmtpClient {
       return client;
     } catch (error) {
       connection.close();
-      throw toHopError(error as Error & Failure, hop);
+      throw toHopError(error as Error & Failure, hop, client.localAddress);
     } finally {
       client.#busy = undefined;
     }
@@ -138,6 +140,18 @@ export class SmtpClient {
   /** Whether another transaction can be tried. */
   get usable(): boolean {
     return !this.#dead && !this.connection.destroyed;
+  }
+
+  /** Our address, as far as the host can see it: a proxy shows its own. */
+  get localAddress(): string | undefined {
+    return this.hop.via ? undefined : this.connection.localAddress;
+  }
+
+  /** What Node holds against the certificate of a server that was not verified; undefined where nothing. */
+  get certificateError(): string | undefined {
+    const { _socket: socket } = this.connection.internals;
+    if (!(socket instanceof TLSSocket) || socket.authorized) return undefined;
+    return String(socket.authorizationError);
   }
 
   get secure(): boolean {
@@ -353,7 +367,7 @@ function toOptions(hop: Hop, socket = hop.unix ? connectSocket(hop.address) : un
   };
 }
 
-function toHopError(error: Error & Failure, hop: Hop): HopError {
+function toHopError(error: Error & Failure, hop: Hop, localAddress: string | undefined): HopError {
   const phase = phaseOf(error);
   const peer = hop.unix ? hop.host : `${hop.host} [${hop.address}]`;
   if (hop.via?.proxy.kind === 'haproxy' && !error.response && (phase === 'connect' || phase === 'greeting')) {
@@ -364,7 +378,7 @@ function toHopError(error: Error & Failure, hop: Hop): HopError {
   const outcome = error.response
     ? classifyReply(phase, parseReply(error.response))
     : classifyFailure(phase, error, peer);
-  return new HopError(phase, outcome, error);
+  return new HopError(phase, outcome, error, undefined, localAddress);
 }
 
 function phaseOf(error: Error & Failure): AttemptPhase {

@@ -17,6 +17,7 @@ interface Internals {
   _supportedExtensions: string[];
   _maxAllowedSize: number | false;
   _responseActions: ((text: string) => void)[];
+  _onConnect(): void;
   _actionSMTPStream(text: string, callback: unknown): void;
   _actionLMTPStream(recipient: string, final: boolean, text: string, callback: unknown): void;
 }
@@ -32,6 +33,16 @@ export class ClientConnection extends SMTPConnection {
   dotSent = false;
   /** LMTP: what was answered after the final dot, by recipient (RFC 2033 §4.2). */
   readonly answered = new Map<string, string>();
+
+  /** Where the connection comes from; a socket forgets it when it ends. */
+  localAddress: string | undefined;
+
+  /** Called by upstream once the socket is connected. */
+  _onConnect(): void {
+    const { _socket: socket } = this.internals;
+    this.localAddress = socket ? socket.localAddress : undefined;
+    (SMTPConnection.prototype as unknown as Internals)._onConnect.call(this);
+  }
 
   /** To be called before each message. */
   begin(): void {

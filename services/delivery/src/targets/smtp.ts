@@ -10,10 +10,12 @@ import type { Candidate, MailResolver } from '@waypost/dns';
 import { type JobRecipient, type LaneJob, type Outcome, type Reply, SmtpError, type Target } from '@waypost/mail';
 import type { Metrics } from '@waypost/runtime';
 import type { LaneTerms } from '@waypost/shaping';
-import { type Hop, HopError, type ProxiedWay, SmtpClient, type TlsMode } from '@waypost/smtp';
+import { type Hop, HopError, type ProxiedWay, type SmtpClient, type TlsMode } from '@waypost/smtp';
 import { leaving, leavingSize } from '@waypost/spool';
 import { forAll, type LaneTarget, type Outgoing, type Result, type TargetOutcome } from '../target.js';
+import { connectGuarded, connectHop } from '../transport/connect.js';
 import { covers, type Demand, type Guard, type TransportGuards } from '../transport/guard.js';
+import type { TlsObserver } from '../transport/sessions.js';
 import { type Group, groups, marksOf } from './transactions.js';
 
 export interface SmtpTargetDeps {
@@ -22,6 +24,7 @@ export interface SmtpTargetDeps {
   readonly metrics: Metrics;
   readonly terms: () => LaneTerms;
   readonly guards: TransportGuards;
+  readonly onTls: TlsObserver;
   /** Where connections come from; the machine's own address where absent. */
   readonly source: EgressSource | undefined;
 }
@@ -133,8 +136,9 @@ export class SmtpTarget implements LaneTarget {
     let last: unknown;
     for await (const { hop, candidate } of this.#hops(job)) {
       try {
-        const guard = candidate ? await this.deps.guards.guard(candidate, demand) : unguarded(demand.tls);
-        const client = await this.#open({ ...hop, tls: guard.tls, authenticate: guard.authenticate });
+        const { client, guard } = candidate
+          ? await connectGuarded(hop, { candidate, demand }, this.deps)
+          : { client: await connectHop({ ...hop, tls: demand.tls }), guard: unguarded(demand.tls) };
         this.deps.metrics.deliveryConnections.inc({ target: this.kind, result: 'ok' });
         return { client, guard };
       } catch (error) {
@@ -152,29 +156,20 @@ export class SmtpTarget implements LaneTarget {
     throw last;
   }
 
-  /** Opportunistic TLS that fails goes on in the clear, over a new connection (RFC 7435). */
-  async #open(hop: Hop): Promise<SmtpClient> {
-    try {
-      return await SmtpClient.connect(hop);
-    } catch (error) {
-      if (hop.tls !== 'opportunistic' || !(error instanceof HopError) || error.phase !== 'starttls') throw error;
-      return SmtpClient.connect({ ...hop, tls: 'none' });
-    }
-  }
-
   async #demand(job: LaneJob, route: RouteConfig | undefined): Promise<Demand> {
     const { target } = this;
     const tls = this.#tls(route);
     if (target.kind === 'mx') return this.deps.guards.demand(job, target.domain, tls);
     // A host that the operator names is known for who it is.
     const requireTls = job.requireTls === true;
-    return { domain: '', tls: requireTls ? 'verify' : tls, requireTls, sts: undefined };
+    return { domain: '', tls: requireTls ? 'verify' : tls, requireTls, relaxed: false, sts: {} };
   }
 
   /** Routes to one host share its lane, as do domains of one site; what they ask of a connection may differ. */
   #willDo({ hop }: SmtpClient, made: Made, wanted: Demand, route: RouteConfig | undefined): boolean {
     if (made.auth !== JSON.stringify(route?.auth)) return false;
-    const shared = this.target.kind === 'mx' && !this.deps.resolver.validates && !made.demand.sts && !wanted.sts;
+    const shared =
+      this.target.kind === 'mx' && !this.deps.resolver.validates && !made.demand.sts.policy && !wanted.sts.policy;
     // Without MTA-STS and DANE, one domain asks no more of the host than the other.
     const like = shared ? { ...made.demand, domain: wanted.domain } : made.demand;
     return covers(made.guard, hop.host, like, wanted);

@@ -15,7 +15,9 @@ export interface DailyReportsDeps extends ReportSenderDeps {
 
 /** Looked for at least this often, ms. */
 const LOOK_EVERY = 60_000;
-/** Reports that one process has under way. */
+/** Between two looks, ms: what is due by our clock may not be by that of Redis, which counts. */
+const PAUSE = 1_000;
+/** Reports of a kind that one process has under way. */
 const AT_ONCE = 4;
 /** A report that nobody took is tried again after this, twice as long each time, and given up after a day (RFC 8460 §5.5), ms. */
 const RETRY = 600_000;
@@ -25,8 +27,8 @@ const GIVE_UP = 86_400_000;
 /** Sends the reports of days that are over. Any number of processes may: a report is one's at a time (see ReportLedger). */
 export class DailyReports {
   #timer: NodeJS.Timeout | undefined;
-  #looking: Promise<void> | undefined;
-  #again = false;
+  #nextLook = Number.POSITIVE_INFINITY;
+  readonly #workers = new Map<Promise<void>, ReportKind>();
   #running = false;
 
   constructor(private readonly deps: DailyReportsDeps) {}
@@ -44,48 +46,52 @@ export class DailyReports {
     this.#running = false;
     clearTimeout(this.#timer);
     this.deps.redis.subscriber.off('message', this.#onMessage);
-    await this.#looking;
+    await Promise.all(this.#workers.keys());
   }
 
   readonly #onMessage = (channel: string) => {
     if (channel === WAKE_REPORTS) this.#look();
   };
 
+  /** Has as many at work as there may be; those that find nothing to do leave at once. */
   #look(): void {
-    if (this.#looking) {
-      this.#again = true;
-      return;
+    if (!this.#running) return;
+    this.#nextLook = Number.POSITIVE_INFINITY;
+    this.#lookAt(Date.now() + LOOK_EVERY);
+    const { kinds, ledger, config, runtime } = this.deps;
+    for (const kind of kinds) {
+      const { name } = kind;
+      ledger.count(name).then(
+        (count) => runtime.metrics.reportsPending.set({ kind: name }, count),
+        () => undefined,
+      );
+      if (config().reports.from === undefined) continue;
+      const busy = [...this.#workers.values()].filter((one) => one === kind).length;
+      for (let free = AT_ONCE - busy; free > 0; free -= 1) this.#employ(kind);
     }
+  }
+
+  #employ(kind: ReportKind): void {
+    const work = this.#sendDue(kind)
+      .then((next) => this.#lookAt(next))
+      .catch((error: Error) => {
+        const fields = { kind: kind.name, error: error.message };
+        this.deps.runtime.log.warn(fields, 'daily reports could not be looked after');
+      })
+      .finally(() => this.#workers.delete(work));
+    this.#workers.set(work, kind);
+  }
+
+  /** @param at ms since the epoch. */
+  #lookAt(at: number): void {
+    if (at >= this.#nextLook || !this.#running) return;
     clearTimeout(this.#timer);
-    this.#looking = this.#round().then((next) => {
-      this.#looking = undefined;
-      if (!this.#running) return;
-      const wait = this.#again ? 0 : Math.max(0, Math.min(LOOK_EVERY, next - Date.now()));
-      this.#again = false;
-      this.#timer = setTimeout(() => this.#look(), wait);
-      this.#timer.unref();
-    });
+    this.#nextLook = at;
+    this.#timer = setTimeout(() => this.#look(), Math.max(PAUSE, at - Date.now()));
+    this.#timer.unref();
   }
 
   /** @returns when the next report is due, as far as is known, ms since the epoch. */
-  async #round(): Promise<number> {
-    const { kinds, ledger, config, runtime } = this.deps;
-    let next = Number.POSITIVE_INFINITY;
-    for (const kind of kinds) {
-      const failed = (error: Error) => {
-        runtime.log.warn({ kind: kind.name, error: error.message }, 'daily reports could not be looked after');
-        return Number.POSITIVE_INFINITY;
-      };
-      if (config().reports.from !== undefined) {
-        const senders = Array.from({ length: AT_ONCE }, () => this.#sendDue(kind).catch(failed));
-        next = Math.min(next, ...(await Promise.all(senders)));
-      }
-      const count = await ledger.count(kind.name).catch(() => undefined);
-      if (count !== undefined) runtime.metrics.reportsPending.set({ kind: kind.name }, count);
-    }
-    return next;
-  }
-
   async #sendDue(kind: ReportKind): Promise<number> {
     while (this.#running) {
       const claim = await this.deps.ledger.claim(kind.name);
