@@ -19,3 +19,4 @@ export * from './source.js';
 export type { SpamConfig, SpamThresholds } from './spam-schema.js';
 export type { SuppressionRule } from './suppressions-schema.js';
 export * from './units.js';
+export type { OnUnknownOutcome } from './unknown-outcome.js';

@@ -9,6 +9,7 @@ import { signingSections } from './signing-schema.js';
 import { spamSections } from './spam-schema.js';
 import { suppressionSections } from './suppressions-schema.js';
 import { bytes, duration } from './units.js';
+import { unknownOutcome } from './unknown-outcome.js';
 
 /** Environment of one TLS identity; files are watched and reloaded. */
 const tlsIdentity = z.strictObject({ cert: z.string(), key: z.string(), servername: z.string().optional() });
@@ -210,7 +211,7 @@ export const configSchema = z.strictObject({
       /** An open connection without work is kept this long, unless another site needs its place. */
       idle: duration.default(2_000),
       delay_dsn_after: duration.default(14_400_000),
-      unknown_outcome: z.enum(['retry', 'bounce']).default('retry'),
+      unknown_outcome: unknownOutcome.default({ default: 'retry', tenants: {} }),
       timeouts: z
         .strictObject({
           dns: duration.default(10_000),

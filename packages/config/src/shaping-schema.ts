@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { duration, occurrences, rates } from './units.js';
+import { onUnknownOutcome } from './unknown-outcome.js';
 
 /** What is done when a remote's replies say that it has had enough. */
 const replyRule = z.strictObject({
@@ -50,6 +51,8 @@ const siteFields = {
     })
     .optional(),
   max_age: duration.optional(),
+  /** Over what `delivery.unknown_outcome` says, of all and of a tenant. */
+  unknown_outcome: onUnknownOutcome.optional(),
   /** Of the rules that fit a reply the first acts. */
   replies: z.array(replyRule).default([]),
 };

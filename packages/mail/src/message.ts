@@ -58,8 +58,11 @@ export interface MessageMeta {
 /** Terminal states; every accepted recipient reaches exactly one of them. */
 export const TERMINAL_STATES = ['delivered', 'bounced', 'expired', 'rejected', 'suppressed', 'canceled'] as const;
 export type TerminalState = (typeof TERMINAL_STATES)[number];
-/** `accepted` (in policy or waiting for it), `scheduled`, `held`, `queued` (in a lane), `deferred` (a lane, later). */
-export type RecipientState = 'accepted' | 'scheduled' | 'held' | 'queued' | 'deferred' | TerminalState;
+/**
+ * `accepted` (in policy or waiting for it), `scheduled`, `held`, `queued` (in a lane), `deferred` (a lane, later), `unknown`
+ * (the next hop may have it, and an operator is to decide).
+ */
+export type RecipientState = 'accepted' | 'scheduled' | 'held' | 'queued' | 'deferred' | 'unknown' | TerminalState;
 
 /** @returns whether no further transition can follow. */
 export function isTerminal(state: RecipientState): state is TerminalState {

@@ -146,7 +146,7 @@ export interface AttemptFacts {
   /** When the next attempt is; undefined when the message has expired. */
   readonly nextAttemptAt?: number;
   /** What becomes of an unknown outcome. */
-  readonly unknownOutcome: 'retry' | 'bounce';
+  readonly unknownOutcome: 'retry' | 'bounce' | 'hold';
 }
 
 /** @returns the recipient's new state: a deferral without a next attempt has expired. */
@@ -162,6 +162,7 @@ export function statusAfter(
   }
   if (outcome.result === 'unknown' && facts.unknownOutcome === 'bounce') return { state: 'bounced', ...common };
   if (nextAttemptAt === undefined) return { state: 'expired', ...common };
+  if (outcome.result === 'unknown' && facts.unknownOutcome === 'hold') return { state: 'unknown', ...common };
   return { state: 'deferred', ...common, nextAttemptAt };
 }
 

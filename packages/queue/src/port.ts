@@ -17,8 +17,10 @@ export interface AttemptContext {
 
 /** How far a job's recipients are. */
 export interface JobProgress {
-  /** Indexes of those that are not yet terminal. */
+  /** Indexes of those that may be sent to. */
   readonly open: readonly number[];
+  /** Of those that an operator is to decide about: they may have it. */
+  readonly unknown?: readonly number[];
   /** When they were tried last, ms since the epoch; absent where they never were. */
   readonly lastAttemptAt?: number;
 }

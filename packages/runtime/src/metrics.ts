@@ -51,7 +51,10 @@ export function createMetrics() {
       'policy',
       'result',
     ]),
-    outcomeUnknown: counter('outcome_unknown_total', 'Connections lost after the final dot, before the reply'),
+    outcomeUnknown: counter('outcome_unknown_total', 'Connections lost after the final dot, before the reply', [
+      'policy',
+    ]),
+    outcomesToSettle: gauge('outcomes_to_settle', 'Messages whose unknown outcome waits for an operator'),
     dsns: counter('dsn_total', 'Delivery status notifications made', ['action']),
     returned: counter('returned_total', 'Bounces and complaints that came back', ['kind', 'result']),
     reaped: counter('reaped_jobs_total', 'Jobs given back for replicas that died'),

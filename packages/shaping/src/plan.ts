@@ -3,6 +3,7 @@ import {
   type EgressSource,
   hasTag,
   type MessageTag,
+  type OnUnknownOutcome,
   type ProviderRule,
   type Rate,
   type ShapingRule,
@@ -42,6 +43,8 @@ export interface LaneTerms {
   readonly tls?: NonNullable<ShapingRule['tls']>;
   readonly retry: Config['delivery']['retry'];
   readonly maxAge: number;
+  /** Where a rule says so. */
+  readonly unknownOutcome?: OnUnknownOutcome;
   readonly replies: readonly CompiledReplyRule[];
 }
 
@@ -54,6 +57,7 @@ type SiteRule = Pick<
   | 'tls'
   | 'retry'
   | 'max_age'
+  | 'unknown_outcome'
 >;
 
 interface NamedRule {
@@ -139,6 +143,7 @@ export class ShapingPlan {
       offer: this.#offer(name, source, { first, shared, provider, fitting, day }),
     }));
     const tls = first('tls');
+    const unknownOutcome = first('unknown_outcome');
     return {
       name,
       offers,
@@ -155,6 +160,7 @@ export class ShapingPlan {
         ...(defined(first('retry') ?? {}) as Partial<Config['delivery']['retry']>),
       } as LaneTerms['retry'],
       maxAge: first('max_age') ?? delivery.max_age,
+      ...(unknownOutcome ? { unknownOutcome } : {}),
       replies: [
         ...fitting.flatMap((rule) => this.#compiled.get(rule) ?? []),
         ...(provider?.compiled ?? []),

@@ -51,6 +51,8 @@ export interface Note {
   readonly complaint?: Complaint;
 }
 
+/** Messages with recipients whose outcome is unknown, by since when. */
+export const UNKNOWN_OUTCOMES = 'wp:unknown';
 /** Reports on one recipient that are noted: whoever has a token may send any number. */
 const NOTES_MAX = 20;
 
@@ -79,8 +81,8 @@ export class MessageStore implements LaneLedger {
   /** @returns the commands that record a transition; idempotent. */
   transition({ id, outcomes, events, jobs = [], stage }: Transition): Command[] {
     if (outcomes.length + events.length + jobs.length === 0 && !stage) return [];
-    const args: (string | number)[] = [recordKey(id), bodyKey(id), this.retention, stage ?? ''];
-    args.push(events.length, jobs.length);
+    const args: (string | number)[] = [recordKey(id), bodyKey(id), UNKNOWN_OUTCOMES, this.retention, stage ?? ''];
+    args.push(events.length, jobs.length, id, Date.now());
     for (const event of events) args.push(eventField(event), JSON.stringify(event));
     for (const { first, lane } of jobs) args.push(jobField(first), lane);
     for (const { i, status } of outcomes) args.push(recipientField(i), encodeStatus(status));
@@ -131,15 +133,24 @@ export class MessageStore implements LaneLedger {
     // No record: it ended and has expired, so that nothing may be sent any more.
     if (!stage || stage === 'done' || stage === 'canceled') return { open: [] };
     const open: number[] = [];
+    const unknown: number[] = [];
     let lastAttemptAt: number | undefined;
     for (const [at, { i }] of job.rcpts.entries()) {
       const field = fields[at];
       if (field?.startsWith('t')) continue;
+      if (field?.startsWith('u')) {
+        unknown.push(i);
+        continue;
+      }
       open.push(i);
       const status = field ? decodeStatus(field) : undefined;
       if (status?.state === 'deferred') lastAttemptAt = Math.max(lastAttemptAt ?? 0, status.at);
     }
-    return { open, ...(lastAttemptAt === undefined ? {} : { lastAttemptAt }) };
+    return {
+      open,
+      ...(unknown.length > 0 ? { unknown } : {}),
+      ...(lastAttemptAt === undefined ? {} : { lastAttemptAt }),
+    };
   }
 
   /** Cancels a message that is scheduled, held or not yet through policy. */

@@ -14,8 +14,8 @@ import {
  * A message's record is one Redis hash:
  *   m        the meta as JSON, written once
  *   stage    see MessageRecord.stage
- *   open     how many recipients are not terminal
- *   r<i>     the i-th recipient's status: `t` or `p` (terminal, pending), then JSON; absent means what the stage says:
+ *   open     how many recipients are not terminal, and `unknown` of how many an operator is to decide
+ *   r<i>     the i-th recipient's status: `t`, `u` or `p` (terminal, unknown, pending), then JSON; absent means what the stage says:
  *            scheduled, queued where it is routed, else accepted
  *   e<…>     one event each, JSON
  *   v        other stored forms of the message: variantText, separated by spaces
@@ -34,9 +34,10 @@ export const noteFields = (index: number | undefined) => ({
   count: `n${index ?? ''}`,
 });
 
-/** @returns the stored form of a status; its first letter lets scripts see a terminal one without parsing. */
+/** @returns the stored form of a status; its first letter lets scripts see what it is without parsing. */
 export function encodeStatus(status: RecipientStatus): string {
-  return (isTerminal(status.state) ? 't' : 'p') + JSON.stringify(status);
+  const letter = isTerminal(status.state) ? 't' : status.state === 'unknown' ? 'u' : 'p';
+  return letter + JSON.stringify(status);
 }
 
 export function decodeStatus(text: string): RecipientStatus {

@@ -1,4 +1,4 @@
-import type { Config } from '@waypost/config';
+import type { Config, OnUnknownOutcome } from '@waypost/config';
 import type { LaneJob } from '@waypost/mail';
 import { type AttemptContext, isRedisTrouble, type Settlement } from '@waypost/queue';
 import type { Command } from '@waypost/redis';
@@ -17,6 +17,8 @@ export interface AttemptDeps {
   readonly suppressions: SuppressionStore;
 }
 
+type TermedDeps = AttemptDeps & { readonly terms: LaneTerms };
+
 /** What came of an attempt. */
 export interface Attempted {
   readonly settlement: Settlement;
@@ -32,7 +34,7 @@ export async function attempt(
   job: LaneJob,
   target: LaneTarget,
   context: AttemptContext,
-  deps: AttemptDeps & { readonly terms: LaneTerms },
+  deps: TermedDeps,
 ): Promise<Attempted> {
   const started = Date.now();
   const span = startSpan(job, target, context, deps);
@@ -40,15 +42,16 @@ export async function attempt(
   try {
     const tried = await tryTarget(job, target, context, deps);
     if (!tried) return { settlement: { outcomes: [], events: [], notOurs: true } };
-    const { outcome, lastAttemptAt } = tried;
+    const { outcome, lastAttemptAt, unknown } = tried;
     const now = Date.now();
     const { retry, maxAge } = deps.terms;
     const settings = { ...deps.config().delivery, retry, max_age: maxAge };
+    const unknownOutcome = onUnknown(job, deps);
     const settled = settle({
-      ...{ job, outcome, attempt: context.attempt + (job.tried ?? 0), now, settings },
+      ...{ job, outcome, attempt: context.attempt + (job.tried ?? 0), now, settings, unknownOutcome, unknown },
       ...(lastAttemptAt === undefined ? {} : { lastAttemptAt }),
     });
-    account(job, target, settled, { started, now }, deps.runtime);
+    account(job, target, settled, { started, now, unknownOutcome }, deps.runtime);
     span.set('waypost.outcome', settled.outcomes.map(({ status }) => status.state).join(','));
     return { settlement: await toSettlement(job, settled, outcome, deps), outcome };
   } catch (thrown) {
@@ -57,6 +60,14 @@ export async function attempt(
   } finally {
     span.end(error);
   }
+}
+
+/** A shaping rule knows best, then the tenant. */
+function onUnknown({ tenant }: LaneJob, { config, terms }: TermedDeps): OnUnknownOutcome {
+  const { unknown_outcome: settings } = config().delivery;
+  const ofTenant =
+    tenant !== undefined && Object.hasOwn(settings.tenants, tenant) ? settings.tenants[tenant] : undefined;
+  return terms.unknownOutcome ?? ofTenant ?? settings.default;
 }
 
 function startSpan(job: LaneJob, target: LaneTarget, context: AttemptContext, deps: AttemptDeps): Span {
@@ -78,22 +89,28 @@ function startSpan(job: LaneJob, target: LaneTarget, context: AttemptContext, de
 interface Tried {
   readonly outcome: TargetOutcome;
   readonly lastAttemptAt: number | undefined;
+  /** Recipients that go on waiting for an operator. */
+  readonly unknown: readonly number[];
 }
 
 async function tryTarget(
   job: LaneJob,
   target: LaneTarget,
   context: AttemptContext,
-  deps: AttemptDeps,
+  deps: TermedDeps,
 ): Promise<Tried | undefined> {
   const failure = await unlessRedis(job, deps, () => target.prepare(job));
-  const { owned, open, lastAttemptAt } = await context.fence();
+  const { owned, open, unknown: undecided = [], lastAttemptAt } = await context.fence();
   if (!owned) return undefined;
+  const over = Date.now() >= job.receivedAt + deps.terms.maxAge;
+  const unsettled = over ? undecided.map((i) => ({ i, ...UNSETTLED })) : [];
+  const facts = { lastAttemptAt, unknown: over ? [] : undecided };
   const results = (failure?.results ?? []).filter(({ i }) => open.includes(i));
-  if (failure || open.length === 0) return { outcome: { ...failure, results }, lastAttemptAt };
+  if (failure || open.length === 0) return { outcome: { ...failure, results: [...results, ...unsettled] }, ...facts };
   const send = () => target.send({ job, open, body: () => wholeMessage(job, deps.spool) });
   const outcome = (await unlessRedis(job, deps, send)) as TargetOutcome;
-  return { outcome: { ...outcome, results: outcome.results.filter(({ i }) => open.includes(i)) }, lastAttemptAt };
+  const sent = outcome.results.filter(({ i }) => open.includes(i));
+  return { outcome: { ...outcome, results: [...sent, ...unsettled] }, ...facts };
 }
 
 /** Our own trouble with a message is an outcome too, so that it is on record, tried again as any, and ends some time. */
@@ -109,6 +126,15 @@ async function unlessRedis<T>(job: LaneJob, { runtime }: AttemptDeps, work: () =
   }
 }
 
+/** Nobody has decided what became of it while it could be decided. */
+const UNSETTLED = {
+  result: 'deferred',
+  reply: {
+    code: 451,
+    enhanced: '4.4.2',
+    text: 'The connection was lost after the whole message was sent, so that it may have arrived',
+  },
+} as const;
 const LOST_BODY = {
   result: 'bounced',
   reply: { code: 554, enhanced: '5.3.0', text: 'The message body is lost; see the operator' },
@@ -125,7 +151,7 @@ function account(
   job: LaneJob,
   target: LaneTarget,
   settled: Settled,
-  { started, now }: { started: number; now: number },
+  { started, now, unknownOutcome }: { started: number; now: number; unknownOutcome: OnUnknownOutcome },
   { metrics, log }: Runtime,
 ): void {
   metrics.deliverySeconds.observe({ target: target.kind }, (now - started) / 1000);
@@ -135,7 +161,7 @@ function account(
       metrics.deliveryAge.observe({ target: target.kind }, (now - job.receivedAt) / 1000);
   }
   for (const event of settled.events) {
-    if (event.type === 'OutcomeUnknown') metrics.outcomeUnknown.inc();
+    if (event.type === 'OutcomeUnknown') metrics.outcomeUnknown.inc({ policy: unknownOutcome });
     log.event(event);
   }
 }

@@ -1,4 +1,4 @@
-import type { Config } from '@waypost/config';
+import type { Config, OnUnknownOutcome } from '@waypost/config';
 import {
   type AttemptFacts,
   type DsnRecipient,
@@ -27,7 +27,10 @@ export interface SettleInput {
   /** 1-based. */
   readonly attempt: number;
   readonly now: number;
-  readonly settings: Config['delivery'];
+  readonly settings: Pick<Config['delivery'], 'retry' | 'max_age' | 'delay_dsn_after'>;
+  readonly unknownOutcome: OnUnknownOutcome;
+  /** Recipients of the job that an operator is to decide about. */
+  readonly unknown?: readonly number[];
   readonly random?: number;
   /** When those recipients were tried before, ms since the epoch; absent for the first time. */
   readonly lastAttemptAt?: number;
@@ -46,11 +49,12 @@ export function settle(input: SettleInput): Settled {
   const outcomes: { i: number; status: RecipientStatus }[] = [];
   const notices: DsnRecipient[] = [];
   let retry = false;
+  let undecided = (input.unknown ?? []).length > 0;
   const facts: AttemptFacts = {
     at: now,
     attempts: attempt,
     lane: job.lane,
-    unknownOutcome: settings.unknown_outcome,
+    unknownOutcome: input.unknownOutcome,
     ...(outcome.remote ? { remote: outcome.remote } : {}),
     ...(next === undefined ? {} : { nextAttemptAt: next }),
   };
@@ -59,13 +63,16 @@ export function settle(input: SettleInput): Settled {
     if (!rcpt) continue;
     const status = statusAfter(result, facts);
     if (status.state === 'deferred') retry = true;
+    if (status.state === 'unknown') undecided = true;
     const delayed = status.state === 'deferred' && delayDue(input, next);
     outcomes.push({ i: result.i, status });
     const notice = toNotice(rcpt, result, status, delayed, input);
     if (notice) notices.push(notice);
   }
   const events = toEvents(outcomes, outcome, input, next);
-  return { outcomes, events, notices, ...(retry && next !== undefined ? { retryAt: next } : {}) };
+  // Who waits for an operator keeps the job, until he has waited too long.
+  const retryAt = retry ? next : undecided ? job.receivedAt + settings.max_age : undefined;
+  return { outcomes, events, notices, ...(retryAt === undefined ? {} : { retryAt }) };
 }
 
 /** A delay DSN is sent once: by the attempt after which the set time has passed for the first time. */

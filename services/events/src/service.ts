@@ -5,7 +5,7 @@ import type { RedisHandle } from '@waypost/redis';
 import { ReportLedger } from '@waypost/reports';
 import type { Runtime, Service } from '@waypost/runtime';
 import type { BlobStore, Spool } from '@waypost/spool';
-import type { Committer, MessageStore } from '@waypost/store';
+import { type Committer, type MessageStore, UNKNOWN_OUTCOMES } from '@waypost/store';
 import { Reconciler } from './reconciler.js';
 import { DailyReports } from './reports/daily-reports.js';
 import type { ReportKind } from './reports/report.js';
@@ -42,8 +42,13 @@ export function createEvents(deps: EventsDeps): Service {
     ]);
     return taken === 'OK';
   };
+  const count = async () => {
+    const [waiting] = await executor.exec([{ name: 'zcard', args: [UNKNOWN_OUTCOMES] }]);
+    deps.runtime.metrics.outcomesToSettle.set(Number(waiting));
+  };
   const pass = () => {
     running = running
+      .then(count)
       .then(async () => ((await isOurTurn()) ? reconciler.pass() : undefined))
       .catch((error: Error) => deps.runtime.log.warn({ error: error.message }, 'the reconciler could not finish'));
   };

@@ -5,7 +5,7 @@ const MATCH = ['site', 'domain', 'tenant', 'sender', 'tag', 'status', 'older-tha
 
 function withMatch(command: Command): Command {
   return withMailMatch(command)
-    .option('--status <status>', 'waiting, deferred or active')
+    .option('--status <status>', 'waiting, deferred, active, or unknown: those that wait for a decision')
     .option('--older-than <seconds>');
 }
 
@@ -78,6 +78,7 @@ export function addQueue(program: Command): void {
     ['retry', 'try deferred messages now'],
     ['cancel', 'end messages without telling their senders'],
     ['bounce', 'end messages, and tell their senders'],
+    ['settle', 'record messages whose outcome is unknown as delivered'],
     ['reroute', 'give messages another next hop or egress pool'],
   ] as const) {
     const one = withMatch(command(name, description).argument('[ids...]', 'messages, instead of a match'));

@@ -91,5 +91,7 @@ describe('statusAfter', () => {
   test('an unknown outcome does what the operator chose', () => {
     expect(statusAfter(unknown, { ...facts, nextAttemptAt: 50 }).state).toBe('deferred');
     expect(statusAfter(unknown, { ...facts, nextAttemptAt: 50, unknownOutcome: 'bounce' }).state).toBe('bounced');
+    expect(statusAfter(unknown, { ...facts, nextAttemptAt: 50, unknownOutcome: 'hold' }).state).toBe('unknown');
+    expect(statusAfter(unknown, { ...facts, unknownOutcome: 'hold' }).state).toBe('expired');
   });
 });

@@ -1,11 +1,14 @@
 import type { Config } from '@waypost/config';
-import { isTerminal, type LaneJob, type MessageEvent, type RecipientStatus, wantsDsn } from '@waypost/mail';
+import type { MessageEvent, RecipientStatus } from '@waypost/mail';
 import { laneQueue, wakeLane } from '@waypost/queue';
 import type { Executor } from '@waypost/redis';
-import { leaving, type Spool } from '@waypost/spool';
-import { beginningOf, type Committer, type MessageStore, makeNotice } from '@waypost/store';
+import type { Spool } from '@waypost/spool';
+import type { Committer, MessageStore } from '@waypost/store';
 import type { QueuedJob } from './jobs.js';
+import { notice } from './notice.js';
+import { isOpen } from './open.js';
 import { type Elsewhere, reroute } from './reroute.js';
+import { decide, sendAgain, unknownOf } from './unknown.js';
 import { withdraw } from './withdraw.js';
 
 export interface ActionDeps {
@@ -16,12 +19,14 @@ export interface ActionDeps {
   readonly config: () => Config;
 }
 
-export type Action = 'retry' | 'cancel' | 'bounce' | 'reroute';
+export type Action = 'retry' | 'cancel' | 'bounce' | 'reroute' | 'settle';
 
 /** What is to be done, and where to for `reroute`. */
 export interface Order extends Elsewhere {
   readonly action: Action;
   readonly reason: string;
+  /** About recipients whose outcome is unknown: of those alone, or of them too where messages are named. */
+  readonly unknown?: 'only' | 'too';
 }
 
 /**
@@ -32,7 +37,11 @@ export interface Order extends Elsewhere {
 export async function act(order: Order, queued: QueuedJob, deps: ActionDeps): Promise<boolean> {
   const { action, reason } = order;
   if (queued.status === 'active') return false;
-  if (action === 'retry') return retryNow(queued, deps);
+  if (action === 'retry') return order.unknown ? retryUnknown(order, queued, deps) : retryNow(queued, deps);
+  if (action === 'settle') return decide('delivered', queued, reason, deps);
+  if (order.unknown === 'only' && action !== 'reroute') {
+    return decide(action === 'cancel' ? 'canceled' : 'bounced', queued, reason, deps);
+  }
   return action === 'reroute' ? reroute(queued, order, reason, deps) : end(action, queued, reason, deps);
 }
 
@@ -41,6 +50,14 @@ async function retryNow({ lane, jobId, status }: QueuedJob, { executor }: Action
   if (status !== 'deferred') return false;
   const [reply] = await executor.exec([laneQueue(lane).promoteNow(jobId), ...wakeLane(lane, Date.now(), 1)]);
   return Number(reply) >= 0;
+}
+
+/** Those that may have the message are sent to again only where they are meant. */
+async function retryUnknown(order: Order, queued: QueuedJob, deps: ActionDeps): Promise<boolean> {
+  if (queued.status !== 'deferred') return false;
+  const record = await deps.store.read(queued.job.id);
+  if (unknownOf(queued.job, record).length > 0) return sendAgain(queued, record, order.reason, deps);
+  return order.unknown === 'too' && retryNow(queued, deps);
 }
 
 async function end(
@@ -54,7 +71,7 @@ async function end(
   const [out] = await executor.exec([withdraw(lane, jobId)]);
   if (out !== 1) return false;
   const now = Date.now();
-  const open = job.rcpts.filter(({ i }) => !isTerminal(record?.recipients[i]?.state ?? 'queued'));
+  const open = job.rcpts.filter(({ i }) => isOpen(record, i));
   const reply = { code: 550, enhanced: '5.7.1', text: reason || 'Bounced by the operator' };
   const status: RecipientStatus =
     action === 'cancel' ? { state: 'canceled', at: now, lane } : { state: 'bounced', at: now, lane, reply };
@@ -78,27 +95,4 @@ async function end(
   if (typeof left === 'number' && left <= 0)
     await spool.remove(job.id, job.ref, ...(job.also ?? [])).catch(() => undefined);
   return true;
-}
-
-/** The sender hears of a bounce as of any other. */
-async function notice(
-  job: LaneJob,
-  open: LaneJob['rcpts'],
-  reply: NonNullable<RecipientStatus['reply']>,
-  deps: ActionDeps,
-) {
-  const told = open.filter(({ notify }) => wantsDsn('failed', job.sender, notify));
-  if (told.length === 0 || job.inbound) return [];
-  const original = await deps.spool
-    .read(job.id, job.ref)
-    .then((body) => beginningOf(leaving(body, job)))
-    .catch(() => Buffer.alloc(0));
-  const about = told.map(({ to, orcpt }) => ({
-    address: to,
-    action: 'failed' as const,
-    reply,
-    ...(orcpt ? { orcpt } : {}),
-  }));
-  const made = await makeNotice(deps.spool, deps.config().server.hostname, job, about, original);
-  return deps.committer.commands([made], { once: true });
 }

@@ -13,13 +13,14 @@ export const mailMatchSchema = z.strictObject({
 
 /** Which jobs in the lanes are meant. */
 export const matchSchema = mailMatchSchema.extend({
-  status: z.enum(['waiting', 'deferred', 'active']).optional(),
+  status: z.enum(['waiting', 'deferred', 'active', 'unknown']).optional(),
   /** Seconds since it was received, at least. */
   older_than: z.coerce.number().int().min(0).optional(),
 });
 export type Match = z.output<typeof matchSchema>;
 
-export type JobStatus = NonNullable<Match['status']>;
+/** `unknown` is no place in a lane: it means jobs with recipients that an operator is to decide about. */
+export type JobStatus = Exclude<NonNullable<Match['status']>, 'unknown'>;
 
 export function fitsJob(job: LaneJob, status: JobStatus, match: Match, now: number): boolean {
   return (

@@ -1,10 +1,11 @@
 import { type Config, laneOf, parseTarget, routeId } from '@waypost/config';
-import { domainOf, isTerminal, type JobRecipient, type LaneJob, type MessageEvent } from '@waypost/mail';
+import { domainOf, type JobRecipient, type LaneJob, type MessageEvent } from '@waypost/mail';
 import { addToLanes, laneJobId } from '@waypost/queue';
 import type { Executor } from '@waypost/redis';
 import { planOf } from '@waypost/shaping';
 import type { MessageStore } from '@waypost/store';
 import type { QueuedJob } from './jobs.js';
+import { isOpen } from './open.js';
 import { withdraw } from './withdraw.js';
 
 export interface RerouteDeps {
@@ -34,7 +35,7 @@ export async function reroute(
   { executor, store, config }: RerouteDeps,
 ): Promise<boolean> {
   const record = await store.read(job.id);
-  const open = job.rcpts.filter(({ i }) => !isTerminal(record?.recipients[i]?.state ?? 'queued'));
+  const open = job.rcpts.filter(({ i }) => isOpen(record, i));
   const jobs = movedJobs({ ...job, rcpts: open }, elsewhere, config());
   if (open.length === 0 || jobs.every((one) => one.lane === lane)) return false;
   const [out] = await executor.exec([withdraw(lane, jobId)]);

@@ -9,6 +9,7 @@ import { jobsIn, jobsOf, type Progress, type QueuedJob } from './jobs.js';
 import { type Match, matchSchema } from './match.js';
 import type { Elsewhere } from './reroute.js';
 import { allSuspensions, resumeMail, suspendMail, suspendSchema } from './suspensions.js';
+import { unknownJobs } from './unknown.js';
 import { whyWaiting } from './why.js';
 
 /** Jobs that one request looks at, and messages that one changes. */
@@ -25,7 +26,7 @@ const AGES: readonly (readonly [string, number])[] = [
 const listQuery = matchSchema.extend({ limit: z.coerce.number().int().min(1).max(1000).default(100) });
 const actionBody = z
   .strictObject({
-    action: z.enum(['retry', 'cancel', 'bounce', 'reroute']),
+    action: z.enum(['retry', 'cancel', 'bounce', 'reroute', 'settle']),
     match: matchSchema.optional(),
     /** Message ids, instead of a match. */
     ids: z.array(z.uuid()).min(1).max(1000).optional(),
@@ -73,12 +74,12 @@ export function addQueueRoutes(app: Express, deps: ActionDeps): void {
     const { limit, ...match } = read(listQuery, request.query);
     const progress = { seen: 0, cut: false };
     const data = [];
-    for await (const one of jobsIn(executor, match, progress, MOST_SEEN)) {
+    for await (const one of chosenJobs(match, progress, deps)) {
       if (data.length >= limit) {
         progress.cut = true;
         break;
       }
-      data.push(show(one));
+      data.push({ ...show(one), ...(match.status === 'unknown' ? { status: match.status } : {}) });
     }
     response.json({ data, seen: progress.seen, more: progress.cut });
   });
@@ -148,7 +149,8 @@ async function runAction(request: Request, response: Response, deps: ActionDeps)
   checkElsewhere(order, deps.config());
   const progress: Progress = { seen: 0, cut: false };
   const chosen: QueuedJob[] = [];
-  const jobs = ids ? ofMessages(ids, deps) : jobsIn(deps.executor, match as Match, progress, MOST_SEEN);
+  const jobs = ids ? ofMessages(ids, deps) : chosenJobs(match as Match, progress, deps);
+  const unknown = ids ? ('too' as const) : match?.status === 'unknown' ? ('only' as const) : undefined;
   for await (const one of jobs) {
     if (chosen.length >= MOST_CHANGED) {
       progress.cut = true;
@@ -159,7 +161,7 @@ async function runAction(request: Request, response: Response, deps: ActionDeps)
   const messages = new Set<string>();
   let busy = 0;
   for (const one of chosen) {
-    if (dry_run || (await act(order, one, deps))) messages.add(one.job.id);
+    if (dry_run || (await act({ ...order, ...(unknown ? { unknown } : {}) }, one, deps))) messages.add(one.job.id);
     else busy += 1;
   }
   const canceled = action === 'cancel' && ids && !dry_run ? await cancelEarly(ids, messages, deps) : 0;
@@ -191,6 +193,12 @@ async function cancelEarly(ids: readonly string[], done: ReadonlySet<string>, { 
   return count;
 }
 
+/** @returns the jobs that fit a match. */
+const chosenJobs = (match: Match, progress: Progress, deps: ActionDeps) =>
+  match.status === 'unknown'
+    ? unknownJobs(deps, match, progress, MOST_SEEN)
+    : jobsIn(deps.executor, match, progress, MOST_SEEN);
+
 const suits = (action: Action, { status }: QueuedJob) => (action === 'retry' ? status === 'deferred' : true);
 
 async function* ofMessages(ids: readonly string[], { executor }: ActionDeps): AsyncGenerator<QueuedJob> {
@@ -198,11 +206,11 @@ async function* ofMessages(ids: readonly string[], { executor }: ActionDeps): As
 }
 
 /** How many messages wait for how long, by lane. */
-async function count(match: Match, { executor }: ActionDeps) {
+async function count(match: Match, deps: ActionDeps) {
   const progress = { seen: 0, cut: false };
   const lanes = new Map<string, Record<string, number>>();
   const now = Date.now();
-  for await (const { lane, job, status } of jobsIn(executor, match, progress, MOST_SEEN)) {
+  for await (const { lane, job, status } of chosenJobs(match, progress, deps)) {
     const row =
       lanes.get(lane) ?? Object.fromEntries([...AGES.map(([name]) => [name, 0]), ['deferred', 0], ['total', 0]]);
     const [name] = AGES.find(([, seconds]) => now - job.receivedAt < seconds * 1000) ?? AGES[0] ?? ['older'];

@@ -1,5 +1,5 @@
 import type { Config } from '@waypost/config';
-import { isTerminal, type MessageRecord, type RecipientStatus } from '@waypost/mail';
+import { isTerminal, type LaneJob, type MessageRecord, type RecipientStatus } from '@waypost/mail';
 import {
   type Answer,
   ask,
@@ -14,16 +14,19 @@ import type { Executor } from '@waypost/redis';
 import { planOf } from '@waypost/shaping';
 import { type MessageStore, recordKey } from '@waypost/store';
 import { jobsOf, type QueuedJob } from './jobs.js';
+import { isOpen } from './open.js';
+import { unknownOf } from './unknown.js';
 
 /** What keeps a message, or some recipients of it, from being sent this moment. */
 export interface Waiting {
   /**
    * scheduled, policy, held: before the lanes · retry: after a refusal for now · suspended, probing: nothing goes there now ·
-   * connections, rate: a limit is used up · sending: it is being tried · ready: its turn comes · unrouted: nobody has it, and the
+   * unknown: an operator is to say what became of it · connections, rate: a limit is used up · sending: it is being tried · ready: its turn comes · unrouted: nobody has it, and the
    * reconciler will see to it.
    */
   readonly kind:
     | ('scheduled' | 'policy' | 'held' | 'retry' | 'suspended' | 'probing')
+    | 'unknown'
     | ('connections' | 'rate' | 'sending' | 'ready' | 'unrouted');
   readonly recipients: readonly string[];
   /** A sentence that says it all. */
@@ -59,7 +62,7 @@ export async function whyWaiting(record: MessageRecord, deps: WhyDeps): Promise<
   if (stage === 'accepted') return [{ kind: 'policy', ...all, text: 'It waits for the policy stage to judge it.' }];
   if (stage === 'held') return [{ kind: 'held', ...all, text: 'Policy holds it until someone releases it.' }];
   const jobs = await jobsOf(deps.executor, meta.id, recordKey(meta.id));
-  const answers = await Promise.all(jobs.map((job) => whyJob(job, record, named, deps)));
+  const answers = (await Promise.all(jobs.map((job) => whyJob(job, record, named, deps)))).flat();
   const covered = new Set(jobs.flatMap(({ job }) => job.rcpts.map(({ i }) => i)));
   const lost = open.filter((i) => !covered.has(i));
   if (lost.length === 0) return answers;
@@ -72,9 +75,38 @@ async function whyJob(
   record: MessageRecord,
   named: (indexes: readonly number[]) => string[],
   deps: WhyDeps,
+): Promise<Waiting[]> {
+  const { job, lane } = queued;
+  const unknown = unknownOf(job, record);
+  const open = job.rcpts.map(({ i }) => i).filter((i) => isOpen(record, i) && !unknown.includes(i));
+  const answers = open.length > 0 ? [await whyOpen(queued, open, record, named, deps)] : [];
+  if (unknown.length === 0) return answers;
+  return [whyUnknown(job, lane, record.recipients[unknown[0] ?? 0], named(unknown), deps), ...answers];
+}
+
+/** The next hop may have it. */
+function whyUnknown(
+  job: LaneJob,
+  lane: string,
+  last: RecipientStatus | undefined,
+  recipients: readonly string[],
+  { config }: WhyDeps,
+): Waiting {
+  const expires = iso(job.receivedAt + planOf(config()).terms(lane).maxAge);
+  const text =
+    `The connection to ${last?.remote ?? 'the next hop'} ended after the whole message was sent and before it was answered: it may ` +
+    `have arrived. An operator decides: retry, settle, bounce or cancel. It expires at ${expires}.`;
+  return { kind: 'unknown', recipients, lane, ...(last?.reply ? { last_response: last.reply } : {}), text };
+}
+
+async function whyOpen(
+  queued: QueuedJob,
+  open: readonly number[],
+  record: MessageRecord,
+  named: (indexes: readonly number[]) => string[],
+  deps: WhyDeps,
 ): Promise<Waiting> {
   const { job, lane, status, dueAt } = queued;
-  const open = job.rcpts.map(({ i }) => i).filter((i) => !isTerminal(record.recipients[i]?.state ?? 'queued'));
   const last = record.recipients[open[0] ?? 0]?.reply;
   const common = { recipients: named(open), lane, ...(last ? { last_response: last } : {}) };
   if (status === 'active') {

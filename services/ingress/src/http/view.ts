@@ -8,6 +8,7 @@ const LAST: Record<RecipientState, string> = {
   held: 'queued',
   queued: 'queued',
   deferred: 'delivery_delayed',
+  unknown: 'delivery_delayed',
   delivered: 'delivered',
   bounced: 'bounced',
   expired: 'bounced',
@@ -17,7 +18,7 @@ const LAST: Record<RecipientState, string> = {
 };
 /** The recipient that fares worst speaks for the message. */
 const ORDER: readonly RecipientState[] = [
-  ...(['bounced', 'expired', 'rejected', 'suppressed', 'canceled', 'deferred'] as const),
+  ...(['bounced', 'expired', 'rejected', 'suppressed', 'canceled', 'unknown', 'deferred'] as const),
   ...(['held', 'accepted', 'queued', 'scheduled', 'delivered'] as const),
 ];
 
