@@ -16,7 +16,7 @@ export * from './schema.js';
 export type { EgressPool, EgressSource, ProviderRule, ReplyRule, ShapingRule } from './shaping-schema.js';
 export type { ArcSettings, DkimDomain, DkimSettings } from './signing-schema.js';
 export * from './source.js';
-export type { SpamConfig, SpamThresholds } from './spam-schema.js';
+export type { DnsListConfig, SpamConfig, SpamThresholds } from './spam-schema.js';
 export type { SuppressionRule } from './suppressions-schema.js';
 export * from './units.js';
 export type { OnUnknownOutcome } from './unknown-outcome.js';

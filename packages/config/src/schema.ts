@@ -163,6 +163,8 @@ export const configSchema = z.strictObject({
           'loop',
           'recipients',
           'suppression',
+          'spam',
+          'attachments',
           'rspamd',
           'spamd',
           'clamd',

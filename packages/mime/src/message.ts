@@ -35,6 +35,8 @@ export interface MailPart {
   readonly raw: Buffer;
   /** The body decoded from its transfer encoding; of a leaf. Decoded at the first call, and kept. */
   content(): Buffer;
+  /** The content's first octets, without decoding the rest. */
+  beginning(octets: number): Buffer;
   /** The content as text in its charset, `limits.text` octets of it at most. Decoded at the first call, and kept. */
   text(): string;
   /** The parts of a multipart, or the one message of a `message/rfc822`. */

@@ -83,6 +83,12 @@ export class Part implements MailPart {
     return this.#content;
   }
 
+  beginning(octets: number): Buffer {
+    // Three octets become four in base64, or one becomes three in quoted-printable; line ends come on top.
+    const encoded = this.raw.subarray(0, octets * 3 + 100);
+    return decode(encoded, this.encoding).subarray(0, octets);
+  }
+
   text(): string {
     this.#text ??= decodeCharset(this.content().subarray(0, this.textLimit), this.parameters.get('charset'));
     return this.#text;

@@ -18,18 +18,18 @@ export function following<S, T>(
   settings: () => S,
   make: (settings: S) => T,
   close: (made: T) => void = () => {},
-): () => T | undefined {
-  let seen: S | undefined;
-  let made: T | undefined;
+): () => T {
+  let current: { settings: S; readonly made: T } | undefined;
   return () => {
     const now = settings();
-    if (now === seen) return made;
-    const same = seen !== undefined && isDeepStrictEqual(now, seen);
-    seen = now;
-    if (same) return made;
-    if (made !== undefined) close(made);
-    made = make(now);
-    return made;
+    if (current && current.settings === now) return current.made;
+    if (current && isDeepStrictEqual(now, current.settings)) {
+      current.settings = now;
+      return current.made;
+    }
+    if (current) close(current.made);
+    current = { settings: now, made: make(now) };
+    return current.made;
   };
 }
 

@@ -1,5 +1,6 @@
 import type { Check } from '../check.js';
 import { arcCheck } from './arc.js';
+import { attachmentsCheck } from './attachments.js';
 import { clamdCheck } from './clamd.js';
 import { type DkimDeps, dkimCheck } from './dkim.js';
 import type { FilterDeps } from './filter.js';
@@ -8,6 +9,7 @@ import { milterCheck } from './milter.js';
 import { recipientsCheck } from './recipients.js';
 import { rspamdCheck } from './rspamd.js';
 import { sizeCheck } from './size.js';
+import { spamCheck } from './spam.js';
 import { spamVerdictCheck } from './spam-verdict.js';
 import { spamdCheck } from './spamd.js';
 import { suppressionCheck } from './suppression.js';
@@ -27,6 +29,8 @@ export function configuredChecks(deps: CheckDeps): Check[] {
     loopCheck(() => config().limits.received_headers),
     recipientsCheck(() => config().routes),
     suppressionCheck,
+    spamCheck(deps),
+    attachmentsCheck(deps),
     rspamdCheck(deps),
     spamdCheck(deps),
     clamdCheck(deps),
