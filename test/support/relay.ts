@@ -87,6 +87,9 @@ export async function arrival(peer: SmtpPeer, subject: string) {
 /** @returns the message without the fields that the relay put before it. */
 export function withoutTrace(body: Buffer): Buffer {
   const text = body.toString('latin1');
-  const trace = /^(?:(?:X-Waypost-Id|X-Traceparent|Received):(?:[^\r\n]|\r\n[ \t])*\r\n)+/.exec(text);
+  const trace =
+    /^(?:(?:X-Waypost-Id|X-Traceparent|Received|Authentication-Results|X-Spam-[A-Za-z]+):(?:[^\r\n]|\r\n[ \t])*\r\n)+/.exec(
+      text,
+    );
   return body.subarray(trace?.[0].length ?? 0);
 }

@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { parseMailbox } from '@waypost/mail';
 import { checkAbuse } from './check-abuse.js';
+import { checkAuth } from './check-auth.js';
 import { checkBounces } from './check-bounces.js';
 import { checkArc, checkDkim } from './check-signing.js';
 import { parseEndpoint } from './endpoint.js';
@@ -20,6 +21,7 @@ export function checkMeaning(config: Config): string[] {
     ...config.listeners.flatMap((listener) => checkListener(listener, config)),
     ...config.keys.flatMap(({ id, networks }) => checkNetworks(`keys "${id}": "networks"`, networks)),
     ...checkTrusted('http.trust_proxy', config.http.trust_proxy),
+    ...checkAuth(config.auth),
     ...config.routes.flatMap(({ to }, index) => checkTarget(`routes.${index}.to`, to)),
     ...checkEgress(config),
     ...checkReports(config),

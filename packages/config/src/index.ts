@@ -1,4 +1,5 @@
 export * from './abuse-schema.js';
+export type { AuthConfig } from './auth-schema.js';
 export type { BounceSettings } from './bounces-schema.js';
 export { bounceSecrets } from './check-bounces.js';
 export * from './endpoint.js';

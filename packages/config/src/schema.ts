@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { abuseSections } from './abuse-schema.js';
+import { authSections } from './auth-schema.js';
 import { bounceSections } from './bounces-schema.js';
 import { filterSections } from './filters-schema.js';
 
@@ -163,6 +164,7 @@ export const configSchema = z.strictObject({
           'loop',
           'recipients',
           'suppression',
+          'auth',
           'spam',
           'attachments',
           'rspamd',
@@ -183,6 +185,7 @@ export const configSchema = z.strictObject({
     })
     .prefault({}),
   routes: z.array(route).default([]),
+  ...authSections,
   ...filterSections,
   ...shapingSections,
   ...spamSections,

@@ -31,6 +31,8 @@ export interface DnsLookup {
   aaaa(name: string): Promise<readonly AddressRecord[]>;
   /** Each record as one text. */
   txt(name: string): Promise<readonly string[]>;
+  /** @param name such as `1.2.0.192.in-addr.arpa`. */
+  ptr(name: string): Promise<readonly string[]>;
   /** Absent where nothing tells whether answers are validated: DANE is not possible then. */
   tlsa?(name: string): Promise<readonly TlsaRecord[]>;
   /** The system's own way: hosts file, search domains, then DNS; for hosts that an operator names. */
@@ -55,6 +57,7 @@ export function createNodeLookup(settings: NodeLookupSettings = {}): DnsLookup {
     a: (name) => resolver.resolve4(name, { ttl: true }),
     aaaa: (name) => resolver.resolve6(name, { ttl: true }),
     txt: async (name) => (await resolver.resolveTxt(name)).map((parts) => parts.join('')),
+    ptr: (name) => resolver.resolvePtr(name),
     system: (name) => systemLookup(name, { all: true }),
     cancel: () => resolver.cancel(),
   };

@@ -4,6 +4,7 @@ import type { Candidate, HostAddress, MxHost } from './hosts.js';
 import type { AddressRecord, DnsLookup, TlsaRecord } from './lookup.js';
 import { literalAddress, toAsciiDomain } from './names.js';
 import { orderAddresses, orderHosts, shuffle, withoutSelf } from './order.js';
+import { RecordCache, type RecordKind, type RecordKinds } from './records.js';
 import { DEFAULTS, type ResolverSettings } from './settings.js';
 
 export interface ResolverDeps {
@@ -26,6 +27,7 @@ export class MailResolver {
   readonly #addresses: TtlCache<Answer<HostAddress>>;
   readonly #txt: TtlCache<Answer<string>>;
   readonly #tlsa: TtlCache<Answer<TlsaRecord>>;
+  readonly #records: RecordCache;
 
   constructor(deps: ResolverDeps, settings: ResolverSettings = {}) {
     this.#deps = { random: Math.random, now: Date.now, isSelf: () => false, ...deps };
@@ -36,6 +38,11 @@ export class MailResolver {
     this.#txt = new TtlCache(cache, this.#deps.now);
     // A stale key would keep out a host that has a new one.
     this.#tlsa = new TtlCache({ ...cache, staleFor: 0 }, this.#deps.now);
+    const { mxTtl, negativeTtl, failureTtl, maxTtl } = this.#settings;
+    this.#records = new RecordCache(
+      { lookup: this.#deps.lookup, now: this.#deps.now, ask: (question) => this.#ask(question) },
+      { ...cache, ttl: mxTtl, negativeTtl, failureTtl, maxTtl },
+    );
   }
 
   /**
@@ -119,6 +126,14 @@ export class MailResolver {
    */
   async resolveTxt(name: string): Promise<readonly string[]> {
     return unwrap(await this.#txt.get(name, () => this.#loadAny(name, 'TXT', () => this.#deps.lookup.txt(name))));
+  }
+
+  /**
+   * Looks up records as they are, of names that mail from outside gives us.
+   * @throws Error with a `code`: ENOTFOUND where the name does not exist, ENODATA where it has none, others for now.
+   */
+  records<K extends RecordKind>(name: string, kind: K): Promise<readonly RecordKinds[K][]> {
+    return this.#records.get(name, kind);
   }
 
   /** Whether TLSA records can be had, with DNSSEC vouching for them. */

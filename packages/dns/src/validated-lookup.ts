@@ -49,6 +49,7 @@ export function createValidatedLookup(settings: NodeLookupSettings = {}): DnsLoo
     a: (name) => records(name, 'A', address),
     aaaa: (name) => records(name, 'AAAA', address),
     txt: (name) => records(name, 'TXT', (answer) => textOf((answer as { readonly data: unknown }).data)),
+    ptr: (name) => records(name, 'PTR', (answer) => String((answer as { readonly data: unknown }).data)),
     tlsa: (name) =>
       records(name, 'TLSA', (answer, secure) => {
         const { data } = answer as {

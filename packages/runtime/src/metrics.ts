@@ -35,6 +35,10 @@ export function createMetrics() {
     redisUp: gauge('redis_up', 'Whether Redis can be reached'),
     policyVerdicts: counter('policy_verdicts_total', 'Verdicts of policy', ['verdict']),
     policySeconds: histogram('policy_seconds', 'Time to judge a message', FAST),
+    authResults: counter('auth_results_total', 'Results of SPF, DKIM, DMARC and ARC of incoming mail', [
+      'method',
+      'result',
+    ]),
     dkimSignatures: counter('dkim_signatures_total', 'DKIM signatures made', ['algorithm']),
     signingFailures: counter('signing_failures_total', 'Messages that ought to be signed and could not be', ['kind']),
     filterCalls: counter('filter_calls_total', 'Messages given to an outside filter', ['filter', 'result']),

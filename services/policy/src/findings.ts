@@ -8,7 +8,7 @@ export interface FoundSymbol {
   readonly reason: string;
 }
 
-/** The results of authentication that rules and scores look at. */
+/** The results of authentication that rules, scores and sealing look at. */
 export interface AuthResults {
   readonly spf?: { readonly result: string; readonly domain?: string | undefined };
   readonly dkim?: readonly { readonly result: string; readonly domain?: string | undefined }[];
@@ -17,7 +17,10 @@ export interface AuthResults {
     readonly domain?: string | undefined;
     readonly policy?: string | undefined;
   };
-  readonly arc?: { readonly result: string };
+  /** `instance` is the highest there is; 0 where the message has no chain. */
+  readonly arc?: { readonly result: string; readonly instance?: number };
+  /** All of it as the value of an Authentication-Results field, folded. */
+  readonly header?: string;
 }
 
 /** One part of a message that is an attachment. */

@@ -17,7 +17,7 @@ export interface PolicyDeps extends Omit<WorkerDeps, 'checks' | 'executor'> {
 export function createPolicy(deps: PolicyDeps): Service {
   const { runtime, config, redis, queue, replica, resolver } = deps;
   const keyring = new Keyring({ settings: () => config().dkim, resolver });
-  const checks = configuredChecks({ config, runtime, keyring });
+  const checks = configuredChecks({ config, runtime, keyring, resolver });
   const worker = new PolicyWorker({ ...deps, executor: redis.group, checks });
   const consumer = new PolicyConsumer({
     redis,

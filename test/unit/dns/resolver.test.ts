@@ -272,3 +272,38 @@ describe('a host that an operator names', () => {
     expect(error).toMatchObject({ kind: 'temporary', reply: { code: 451 } });
   });
 });
+
+describe('records as they are', () => {
+  const zone: Zone = {
+    'x.test TXT': [{ name: 'x.test', type: 'TXT', ttl: 60, data: ['v=spf1 ', '-all'] }],
+    'x.test MX': [mx('x.test', 10, 'b.x.test')],
+    'x.test A': [a('x.test', '192.0.2.1')],
+    '1.2.0.192.in-addr.arpa PTR': [{ name: '1.2.0.192.in-addr.arpa', type: 'PTR', ttl: 60, data: 'x.test' }],
+  };
+
+  test('are had of each kind, strings of one text joined, and asked once', async () => {
+    const dns = resolver(zone);
+    for (const name of ['x.test', 'X.TEST.']) expect(await dns.records(name, 'TXT')).toEqual(['v=spf1 -all']);
+    expect(await dns.records('x.test', 'MX')).toMatchObject([{ exchange: 'b.x.test', priority: 10 }]);
+    expect(await dns.records('x.test', 'A')).toEqual(['192.0.2.1']);
+    expect(await dns.records('1.2.0.192.in-addr.arpa', 'PTR')).toEqual(['x.test']);
+    expect(server.questions).toHaveLength(4);
+  });
+
+  test('tell whether a name has none, does not exist, or cannot be asked for now', async () => {
+    const dns = resolver({ ...zone, 'mute.test TXT': 'SERVFAIL' });
+    expect(await failure(dns.records('x.test', 'AAAA'))).toMatchObject({ code: 'ENODATA' });
+    expect(await failure(dns.records('y.test', 'TXT'))).toMatchObject({ code: 'ENOTFOUND' });
+    expect(await failure(dns.records('mute.test', 'TXT'))).toMatchObject({ code: 'ESERVFAIL' });
+  });
+
+  test('outlive a failing name server for a while', async () => {
+    const dns = resolver(zone, { maxTtl: 60_000, staleFor: 600_000 });
+    await dns.records('x.test', 'A');
+    server.zone = { 'x.test A': 'SERVFAIL' };
+    clock += 100_000;
+    expect(await dns.records('x.test', 'A')).toEqual(['192.0.2.1']);
+    clock += 600_000;
+    expect(await failure(dns.records('x.test', 'A'))).toMatchObject({ code: 'ESERVFAIL' });
+  });
+});

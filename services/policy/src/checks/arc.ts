@@ -46,11 +46,12 @@ async function seal(context: CheckContext, { signed }: ArcSettings, key: DkimKey
   const found = context.findings.auth?.arc?.result;
   if (found === undefined)
     throw new Error('the check "auth" did not come before: nothing is known that could be sealed');
-  const { server, limits } = config();
+  const { server, auth, limits } = config();
+  const authserv = auth.authserv_id ?? server.hostname;
   const message = await openMessage(await context.leaving(), limits.header_size + ADDED_FIELDS);
   try {
-    const results = ownResults(message.header, server.hostname);
-    if (results === undefined) throw new Error(`there are no Authentication-Results of ${server.hostname}`);
+    const results = ownResults(message.header, authserv);
+    if (results === undefined) throw new Error(`there are no Authentication-Results of ${authserv}`);
     const chain = found === 'none' || found === 'pass' ? found : 'fail';
     const content = { header: message.header, bodyHash: await message.bodyHash() };
     const set = await arcSeal({ ...content, results, chain, at: Math.floor(Date.now() / 1000) }, key, signed);

@@ -1,6 +1,7 @@
 import type { Check } from '../check.js';
 import { arcCheck } from './arc.js';
 import { attachmentsCheck } from './attachments.js';
+import { type AuthDeps, authCheck } from './auth.js';
 import { clamdCheck } from './clamd.js';
 import { type DkimDeps, dkimCheck } from './dkim.js';
 import type { FilterDeps } from './filter.js';
@@ -15,7 +16,7 @@ import { spamdCheck } from './spamd.js';
 import { suppressionCheck } from './suppression.js';
 import { traceCheck } from './trace.js';
 
-export type CheckDeps = DkimDeps & FilterDeps;
+export type CheckDeps = AuthDeps & DkimDeps & FilterDeps;
 
 /**
  * @param deps whose configuration is read at each use, so that a reload holds for the next message.
@@ -29,6 +30,7 @@ export function configuredChecks(deps: CheckDeps): Check[] {
     loopCheck(() => config().limits.received_headers),
     recipientsCheck(() => config().routes),
     suppressionCheck,
+    authCheck(deps),
     spamCheck(deps),
     attachmentsCheck(deps),
     rspamdCheck(deps),
