@@ -1,4 +1,5 @@
 export { BullQueue, JobLostError, loadBullScripts } from './bull.js';
+export * from './depths.js';
 export * from './holds.js';
 export { type Answer, ask, parseAnswer } from './lane-leases.js';
 export * from './lane-queue.js';

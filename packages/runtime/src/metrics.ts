@@ -32,6 +32,17 @@ export function createMetrics() {
       'Commands that shared a round trip',
       [1, 4, 16, 64, 256, 1024],
     ),
+    queueJobs: gauge('queue_jobs', 'Jobs in the queues; limited ones wait for a limit or a suspension', [
+      'queue',
+      'state',
+    ]),
+    queueOldest: gauge('queue_oldest_due_seconds', 'For how long the oldest job that could go has waited', ['queue']),
+    lanes: gauge('lanes', 'Lanes with work'),
+    redisMemory: gauge('redis_memory_bytes', 'Memory that Redis uses'),
+    redisMemoryMax: gauge('redis_memory_max_bytes', 'Memory that Redis may use; 0 for no limit'),
+    certificateExpiry: gauge('tls_certificate_expiry_timestamp_seconds', 'When a certificate of the listeners ends', [
+      'name',
+    ]),
     redisUp: gauge('redis_up', 'Whether Redis can be reached'),
     policyVerdicts: counter('policy_verdicts_total', 'Verdicts of policy', ['verdict']),
     policySeconds: histogram('policy_seconds', 'Time to judge a message', FAST),
@@ -74,6 +85,7 @@ export function createMetrics() {
     turnedAway: counter('abuse_refused_total', 'Connections, logins and messages refused', ['check']),
     limited: counter('abuse_limited_total', 'Messages and recipients put off by a limit', ['per', 'measure']),
     tarpitted: gauge('abuse_tarpit_sockets', 'Refused connections that wait for their refusal'),
+    configReloadGood: gauge('config_last_reload_successful', 'Whether the newest configuration file is in force'),
     configReloadFailures: counter('config_reload_failures_total', 'Configuration files that were refused'),
   };
 }

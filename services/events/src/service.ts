@@ -6,6 +6,7 @@ import { ReportLedger } from '@waypost/reports';
 import type { Runtime, Service } from '@waypost/runtime';
 import type { BlobStore, Spool } from '@waypost/spool';
 import { type Committer, type MessageStore, UNKNOWN_OUTCOMES } from '@waypost/store';
+import { Gauges } from './gauges.js';
 import { Reconciler } from './reconciler.js';
 import { DailyReports } from './reports/daily-reports.js';
 import type { ReportKind } from './reports/report.js';
@@ -17,6 +18,8 @@ export interface EventsDeps {
   readonly redis: RedisHandle;
   readonly store: MessageStore;
   readonly queue: PolicyQueue;
+  /** This process, unique for its life. */
+  readonly replica: string;
   readonly spool: Spool;
   readonly blobs: BlobStore;
   readonly committer: Committer;
@@ -34,6 +37,7 @@ export function createEvents(deps: EventsDeps): Service {
   const executor = deps.redis.group;
   const kinds: ReportKind[] = [tlsReports({ ...deps, executor })];
   const reports = new DailyReports({ ...deps, executor, ledger: new ReportLedger(executor), kinds });
+  const gauges = new Gauges(deps);
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<unknown> = Promise.resolve();
   const isOurTurn = async (): Promise<boolean> => {
@@ -56,11 +60,12 @@ export function createEvents(deps: EventsDeps): Service {
     name: 'events',
     start: async () => {
       timer = setInterval(pass, EVERY);
+      gauges.start();
       await reports.start();
     },
     stop: async () => {
       clearInterval(timer);
-      await Promise.all([running, reports.stop()]);
+      await Promise.all([running, gauges.stop(), reports.stop()]);
     },
     ready: () => (deps.redis.group.available ? undefined : 'Redis cannot be reached'),
   };

@@ -1,7 +1,7 @@
 import type { Config } from '@waypost/config';
 import type { RedisHandle } from '@waypost/redis';
 import type { Runtime, Service } from '@waypost/runtime';
-import { loadIdentities, selfSignedIdentity, type TlsIdentity, watchIdentities } from '@waypost/smtp';
+import { certificateEnd, loadIdentities, selfSignedIdentity, type TlsIdentity, watchIdentities } from '@waypost/smtp';
 import type { Spool } from '@waypost/spool';
 import { type BackPressure, type Committer, RateLimiter } from '@waypost/store';
 import type { InFlight } from './in-flight.js';
@@ -47,6 +47,7 @@ export function createSmtpIngress(deps: IngressDeps): Ingress {
         listeners.push(one);
         ports.set(listener.name, one.port);
       }
+      showExpiry(identities);
       unwatch = watchIdentities(identities, () => reload(identities));
       deps.pressure.start();
     },
@@ -58,10 +59,18 @@ export function createSmtpIngress(deps: IngressDeps): Ingress {
     ready: () => deps.pressure.reason(),
   };
 
+  function showExpiry(identities: readonly TlsIdentity[]): void {
+    for (const identity of identities) {
+      const name = identity.servername ?? 'default';
+      runtime.metrics.certificateExpiry.set({ name }, certificateEnd(identity) / 1000);
+    }
+  }
+
   function reload(identities: readonly TlsIdentity[]): void {
     try {
       const loaded = loadIdentities(identities, config().tls.min_version);
       for (const listener of listeners) listener.updateIdentities(loaded);
+      showExpiry(identities);
       runtime.log.info({}, 'certificates reloaded');
     } catch (error) {
       runtime.metrics.configReloadFailures.inc();

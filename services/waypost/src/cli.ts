@@ -9,6 +9,7 @@ import { EmbeddedRedisError } from './embedded-redis.js';
 import { addQueue } from './queue-cli.js';
 import { addReports } from './reports-cli.js';
 import { run } from './run.js';
+import { addSmoke } from './smoke.js';
 import { addSuppressions } from './suppressions-cli.js';
 import { firstKey, upDefaults, upMessage } from './up.js';
 
@@ -57,6 +58,7 @@ export async function runCli(argv: readonly string[]): Promise<number> {
   addBans(program);
   addSuppressions(program, (options, work) => withRedis(options, env, work));
   addReports(program, (options, work) => withRedis(options, env, work));
+  addSmoke(program, (options, work) => withRedis(options, env, work));
   try {
     await program.parseAsync(argv as string[], { from: 'user' });
   } catch (error) {

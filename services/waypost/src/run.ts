@@ -24,10 +24,12 @@ export async function run(options: RunOptions): Promise<number> {
     ...(options.base ? { base: options.base } : {}),
     env: options.env,
     onReload: (changed, restart) => {
+      composition?.runtime.metrics.configReloadGood.set(1);
       composition?.runtime.log.info({ changed, needRestart: restart }, 'configuration reloaded');
     },
     onError: (error) => {
       composition?.runtime.metrics.configReloadFailures.inc();
+      composition?.runtime.metrics.configReloadGood.set(0);
       composition?.runtime.log.error({ error: error.message }, 'the new configuration is refused, the old one stays');
     },
   });
@@ -39,6 +41,7 @@ export async function run(options: RunOptions): Promise<number> {
     const alone = redis !== undefined && SERVICES.every((name) => options.services.includes(name));
     composition = await compose({ source, services: options.services, alone });
     const { runtime, health, services } = composition;
+    runtime.metrics.configReloadGood.set(1);
     const started = composition;
     source.watch();
     return await runServices(services, {

@@ -1,5 +1,8 @@
 import type { Script } from '@waypost/redis';
-import { HOLD, LEASE, LEASES, PACE, QUOTA, WAITERS, WINDOW } from '../names.js';
+import { HELD_BACK, HOLD, LEASE, LEASES, PACE, QUOTA, WAITERS, WINDOW } from '../names.js';
+
+/** A lane counts as held back for this long after it was refused, ms: a rate refuses now and then only. */
+const HELD_BACK_LEAST = 10_000;
 
 /**
  * Asks for a lease of a lane and for permits to send, or for permits alone. Of the ways offered the first with room in all
@@ -139,6 +142,9 @@ for index, offer in ipairs(req.offers) do
     end
     return { index, n, math.ceil(delay), math.ceil(interval * 1000), probe, '', '', 0 }
   end
+end
+if not req.dry and why ~= 'offers' then
+  redis.call('ZADD', '${HELD_BACK}', 'GT', math.ceil(now + math.max(wait, ${HELD_BACK_LEAST})), req.lane)
 end
 return { 0, 0, 0, 0, '', why, whose, math.ceil(wait) }`,
 };

@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { existsSync, type FSWatcher, mkdirSync, readFileSync, watch, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { SecureContextOptions } from 'node:tls';
@@ -34,6 +35,11 @@ export function loadIdentities(
     one.servername ? [[one.servername.toLowerCase(), load(one)] as const] : [],
   );
   return { default: load(first), bySni: new Map(bySni) };
+}
+
+/** @returns when the certificate of an identity ends, ms since the epoch. @throws where it cannot be read. */
+export function certificateEnd({ cert }: TlsIdentity): number {
+  return new X509Certificate(readFileSync(cert)).validToDate.getTime();
 }
 
 /** Calls back when a file of an identity was replaced. @returns how to stop. */
