@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path';
 import { find } from '@waypost/testkit';
 import { Command } from 'commander';
 import { measureLarge } from './large.js';
+import { measureLogins } from './logins/measure.js';
 import { type Load, Sink } from './peers.js';
 import { measureProviders } from './providers/measure.js';
 import { type Case, table } from './report.js';
@@ -36,6 +37,7 @@ interface Options {
   readonly destinations?: boolean;
   readonly providers?: boolean;
   readonly minutes: string;
+  readonly logins?: boolean;
 }
 
 const print = (text: string): void => {
@@ -61,9 +63,11 @@ async function main(): Promise<number> {
       'instead: providers that defer, limit, block, dawdle and cut connections; counts what is lost',
     )
     .option('--minutes <n>', 'how long --providers lasts', '60')
+    .option('--logins', 'instead: 10,000 failed logins from 100 addresses, while others log in')
     .parse();
   const options = program.opts<Options>();
   if (options.providers) return runProviders(Number(options.minutes));
+  if (options.logins) return runLogins();
   const source = find('smtp-source');
   const sinkProgram = find('smtp-sink');
   if (!source || !sinkProgram) {
@@ -112,6 +116,16 @@ async function runProviders(minutes: number): Promise<number> {
   const dir = mkdtempSync(join(RESULTS, 'run-'));
   try {
     return (await measureProviders({ dir, print, minutes, rate: 40 })) ? 0 : 1;
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+async function runLogins(): Promise<number> {
+  mkdirSync(RESULTS, { recursive: true });
+  const dir = mkdtempSync(join(RESULTS, 'run-'));
+  try {
+    return (await measureLogins({ dir, print, guesses: 10_000, addresses: 100, rate: 500 })) ? 0 : 1;
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }

@@ -30,10 +30,12 @@ export interface WaypostSettings {
   readonly layout: Layout;
   /** Sections of the configuration beside those of every layout. */
   readonly config: Record<string, unknown>;
+  /** Listeners beside the trusted one. */
+  readonly listeners?: readonly object[];
 }
 
 /** Starts Waypost as a user would on one machine: its own Redis, `appendfsync always`, no log line a message. */
-export async function startWaypost({ dir, layout, config }: WaypostSettings): Promise<WaypostTarget> {
+export async function startWaypost({ dir, layout, config, listeners = [] }: WaypostSettings): Promise<WaypostTarget> {
   mkdirSync(dir, { recursive: true });
   const [port, redisPort] = [await freePort(), await freePort()];
   const processes: readonly (readonly string[])[] = LAYOUTS[layout];
@@ -49,7 +51,7 @@ export async function startWaypost({ dir, layout, config }: WaypostSettings): Pr
             ? { embedded: { dir: join(dir, 'redis'), port: redisPort } }
             : { url: `redis://127.0.0.1:${redisPort}` },
         spool: { dir: join(dir, 'spool') },
-        listeners: [{ name: 'trusted', kind: 'relay', port, tls: 'none', allow: ['127.0.0.0/8'] }],
+        listeners: [{ name: 'trusted', kind: 'relay', port, tls: 'none', allow: ['127.0.0.0/8'] }, ...listeners],
         http: { port: await freePort() },
         api: { port: await freePort() },
         telemetry: { metrics_port: await freePort(), log_level: 'warn' },
