@@ -1,6 +1,11 @@
 export * from './bans/bans.js';
 export * from './bans/records.js';
 export * from './bans/table.js';
+export * from './greylist/greylist.js';
 export * from './ip.js';
 export * from './limits/limiter.js';
 export { type Charge, LimitedError, type Usage } from './limits/usage.js';
+export * from './lists/access-lists.js';
+export * from './lists/range-set.js';
+export * from './recipients/call-forward.js';
+export * from './recipients/recipient-list.js';

@@ -85,13 +85,76 @@ const tarpit = z.strictObject({
   sockets: z.int().min(0).default(256),
 });
 
+/** Networks as in `192.0.2.0/24`, and files with one a line; files are followed as they change. */
+const lists = z.strictObject({
+  /** Always let in: no ban, no check within the session. */
+  allow: z.array(z.string()).default([]),
+  allow_files: z.array(z.string()).default([]),
+  deny: z.array(z.string()).default([]),
+  deny_files: z.array(z.string()).default([]),
+});
+
+/** What is looked at in sessions of mx listeners before a message is taken. */
+const mx = z.strictObject({
+  /** `syntax`: a domain name or an address in brackets · `strict`: with a dot in it, and not our own. */
+  helo: z.enum(['off', 'syntax', 'strict']).default('syntax'),
+  /** Whether the sender's domain must be one that mail can be sent to. */
+  sender_domain: z.enum(['off', 'reject']).default('off'),
+  /** Whether mail is refused at MAIL that the sender's domain disowns (SPF `fail`). */
+  spf: z.enum(['off', 'reject']).default('off'),
+  /** Mail from outside that claims to be from our own domains, unless SPF vouches for it: in the envelope, or in From too. */
+  spoofing: z.enum(['off', 'envelope', 'header']).default('envelope'),
+  /** Further domains of ours beside those the listener takes mail for. */
+  own_domains: z.array(z.string()).default([]),
+  /** Points in DNS lists (`spam.address_lists`) at which a client is refused; 0 does not ask them in the session. */
+  dns_lists_reject: z.number().min(0).default(0),
+});
+
+const callForward = z.strictObject({
+  /** Such as `lmtp://127.0.0.1:24`; nobody is asked where absent. */
+  to: z.string().optional(),
+  timeout: duration.default(10_000),
+  positive_cache: duration.default(3_600_000),
+  negative_cache: duration.default(300_000),
+  max_entries: z.int().min(1).default(50_000),
+});
+
+const recipients = z.strictObject({
+  /** Files with an address a line, or `@example.com`; whose domain is in them must be in them. */
+  files: z.array(z.string()).default([]),
+  call_forward: callForward.prefault({}),
+});
+
+const greylist = z.strictObject({
+  /** `suspicious`: SPF does not vouch for the sender. */
+  when: z.enum(['never', 'suspicious', 'always']).default('never'),
+  delay: duration.default(60_000),
+  /** It must come again within this. */
+  retry_window: duration.default(86_400_000),
+  /** What came again is known this long after its last use. */
+  lifetime: duration.default(3_110_400_000),
+  /** Triplets of a client that came again, after which it is not put off any more; 0 is never. */
+  clients_after: z.int().min(0).default(5),
+  ipv4_prefix: z.int().min(8).max(32).default(24),
+  ipv6_prefix: z.int().min(16).max(128).default(64),
+  max_entries: z.int().min(100).default(500_000),
+});
+
 const abuse = z.strictObject({
   limits: z.array(limit).default([]),
   bans: bans.prefault({}),
   tarpit: tarpit.prefault({}),
+  lists: lists.prefault({}),
+  mx: mx.prefault({}),
+  recipients: recipients.prefault({}),
+  greylist: greylist.prefault({}),
 });
 
 export type AbuseConfig = z.output<typeof abuse>;
 export type BanSettings = AbuseConfig['bans'];
+export type AccessListSettings = AbuseConfig['lists'];
+export type MxSettings = AbuseConfig['mx'];
+export type CallForwardSettings = AbuseConfig['recipients']['call_forward'];
+export type GreylistSettings = AbuseConfig['greylist'];
 
 export const abuseSections = { abuse: abuse.prefault({}) };

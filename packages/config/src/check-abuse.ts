@@ -1,5 +1,6 @@
-import type { LimitRule } from './abuse-schema.js';
+import type { CallForwardSettings, LimitRule } from './abuse-schema.js';
 import { Networks } from './networks.js';
+import { parseTarget } from './route.js';
 import type { Config } from './schema.js';
 
 /** @returns what is wrong with the section `abuse` that its schema cannot say. */
@@ -7,6 +8,10 @@ export function checkAbuse({ abuse }: Config): string[] {
   return [
     ...abuse.limits.flatMap(checkLimit),
     ...networks('abuse.bans.exempt', abuse.bans.exempt),
+    ...networks('abuse.lists.allow', abuse.lists.allow),
+    ...networks('abuse.lists.deny', abuse.lists.deny),
+    ...everybody('abuse.lists', [...abuse.lists.allow, ...abuse.lists.deny]),
+    ...checkCallForward(abuse.recipients.call_forward),
     ...(abuse.bans.max_duration < abuse.bans.duration
       ? ['abuse.bans.max_duration is shorter than abuse.bans.duration']
       : []),
@@ -20,6 +25,21 @@ function checkLimit({ per, match, kinds }: LimitRule, index: number): string[] {
     return [`${at}: relay and mx listeners know no credential; leave "kinds" out`];
   }
   return [];
+}
+
+function everybody(at: string, entries: readonly string[]): string[] {
+  return entries.filter((entry) => /\/0+$/.test(entry)).map((entry) => `${at}: ${entry} is everybody`);
+}
+
+function checkCallForward({ to }: CallForwardSettings): string[] {
+  if (to === undefined) return [];
+  const at = 'abuse.recipients.call_forward.to';
+  try {
+    const { kind } = parseTarget(to, '');
+    return ['smtp', 'lmtp', 'lmtp-unix'].includes(kind) ? [] : [`${at}: "${to}" is not smtp:// or lmtp://`];
+  } catch (error) {
+    return [`${at}: ${(error as Error).message}`];
+  }
 }
 
 function networks(at: string, entries: readonly string[]): string[] {

@@ -1,5 +1,5 @@
 import { domainToASCII } from 'node:url';
-import { type FieldSpan, fieldValue } from '@waypost/mail';
+import { domainOf, type FieldSpan, fieldValue } from '@waypost/mail';
 import addressparser from 'nodemailer/lib/addressparser';
 import type { Credential } from './ports.js';
 
@@ -17,13 +17,35 @@ export function foreignAuthor(
   credential: Pick<Credential, 'allowsSender'>,
 ): string | undefined {
   if (credential.allowsSender(ANYONE)) return undefined;
+  return firstAuthor(head, fields, (address) => !credential.allowsSender(address), true);
+}
+
+/**
+ * Looks for an author in a domain that the message may not claim.
+ * @returns the first; undefined where there is none.
+ */
+export function claimedAuthor(
+  head: Buffer,
+  fields: readonly FieldSpan[],
+  foreign: (domain: string) => boolean,
+): string | undefined {
+  return firstAuthor(head, fields, (address) => foreign(domainOf(address)), false);
+}
+
+/** @param unreadable whether a field without an address counts. */
+function firstAuthor(
+  head: Buffer,
+  fields: readonly FieldSpan[],
+  wanted: (address: string) => boolean,
+  unreadable: boolean,
+): string | undefined {
   for (const field of fields) {
     if (field.name !== 'from') continue;
     const value = fieldValue(head, field);
     const authors = value.length > LONGEST ? [] : addressparser(value, { flatten: true });
-    if (authors.length === 0) return value.slice(0, 100);
-    const foreign = authors.find(({ address }) => !credential.allowsSender(inAscii(address ?? '')));
-    if (foreign) return (foreign.address || foreign.name || value).slice(0, 254);
+    if (authors.length === 0 && unreadable) return value.slice(0, 100);
+    const found = authors.find(({ address }) => wanted(inAscii(address ?? '')));
+    if (found) return (found.address || found.name || value).slice(0, 254);
   }
   return undefined;
 }

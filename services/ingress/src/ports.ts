@@ -1,4 +1,4 @@
-import type { Bans, Limiter } from '@waypost/abuse';
+import type { AccessLists, Bans, CallForward, Greylist, Limiter, RecipientList } from '@waypost/abuse';
 import type { Tarpit } from '@waypost/smtp';
 
 /** A credential that was proven, for SMTP AUTH or an API request. */
@@ -22,4 +22,19 @@ export interface AbuseControl {
   readonly bans: Bans;
   readonly limiter: Limiter;
   readonly tarpit: Tarpit;
+  readonly lists: AccessLists;
+  readonly greylist: Greylist;
+  readonly recipients: RecipientList;
+  readonly callForward: CallForward;
+  readonly names: NameChecks;
+}
+
+/** What DNS says of those who send mail in; none of it rejects. */
+export interface NameChecks {
+  /** Whether mail can be sent to a domain: `missing` where it does not exist, `refuses` where it says so (RFC 7505). */
+  senderDomain(domain: string): Promise<'exists' | 'missing' | 'refuses' | 'unknown'>;
+  /** SPF's result (RFC 7208 §2.6). */
+  spf(client: { readonly ip: string; readonly helo: string; readonly sender: string }): Promise<string>;
+  /** Points of a client in DNS lists, and why; absent where there are no lists. */
+  listed?(address: string): Promise<{ readonly score: number; readonly reason: string } | undefined>;
 }

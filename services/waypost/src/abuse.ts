@@ -1,24 +1,25 @@
-import { Bans, Limiter } from '@waypost/abuse';
+import { AccessLists, Bans, CallForward, Greylist, Limiter, RecipientList } from '@waypost/abuse';
 import type { Config } from '@waypost/config';
+import type { MailResolver } from '@waypost/dns';
+import type { AbuseControl } from '@waypost/ingress';
 import type { RedisHandle } from '@waypost/redis';
 import type { Runtime, Service } from '@waypost/runtime';
 import { Tarpit } from '@waypost/smtp';
+import { createNameChecks } from './names.js';
 
 export interface AbuseDeps {
   readonly runtime: Runtime;
   readonly config: () => Config;
   readonly redis: RedisHandle;
+  readonly resolver: MailResolver;
 }
 
 /** What keeps abuse out of a process, and the service that keeps it up to date. */
-export interface Abuse {
-  readonly bans: Bans;
-  readonly limiter: Limiter;
-  readonly tarpit: Tarpit;
+export interface Abuse extends AbuseControl {
   readonly service: Service;
 }
 
-export function createAbuse({ runtime, config, redis }: AbuseDeps): Abuse {
+export function createAbuse({ runtime, config, redis, resolver }: AbuseDeps): Abuse {
   const { metrics, log } = runtime;
   const settings = () => config().abuse;
   const bans = new Bans({
@@ -37,15 +38,42 @@ export function createAbuse({ runtime, config, redis }: AbuseDeps): Abuse {
     () => settings().tarpit,
     (held) => metrics.tarpitted.set(held),
   );
+  const refused = (error: Error) => {
+    metrics.configReloadFailures.inc();
+    log.error({ error: error.message }, 'a list cannot be read, the old one stays');
+  };
+  const lists = new AccessLists({
+    settings: () => settings().lists,
+    onLoaded: (networks) => log.info(networks, 'lists of networks read'),
+    onError: refused,
+  });
+  const recipients = new RecipientList({
+    files: () => settings().recipients.files,
+    onLoaded: (addresses) => log.info({ addresses }, 'list of recipients read'),
+    onError: refused,
+  });
+  const callForward = new CallForward({
+    settings: () => settings().recipients.call_forward,
+    hostname: config().server.hostname,
+    onAnswer: (answer) => metrics.callForwards.inc({ answer }),
+  });
+  const greylist = new Greylist(redis.group, () => settings().greylist);
+  const names = createNameChecks(resolver, config());
   const service: Service = {
     name: 'abuse',
-    start: () => bans.start(),
+    start: async () => {
+      await lists.start();
+      await recipients.start();
+      await bans.start();
+    },
     stop: async () => {
       tarpit.close();
+      lists.stop();
+      recipients.stop();
       bans.stop();
       await limiter.flush();
     },
     ready: () => undefined,
   };
-  return { bans, limiter, tarpit, service };
+  return { bans, limiter, tarpit, lists, recipients, callForward, greylist, names, service };
 }

@@ -67,7 +67,7 @@ export async function compose(options: ComposeOptions): Promise<Composition> {
     () => config().limits.in_flight,
     (octets) => runtime.metrics.inFlightBytes.set(octets),
   );
-  const abuse = createAbuse({ runtime, config, redis });
+  const abuse = createAbuse({ runtime, config, redis, resolver: shared.resolver });
   const deps = { runtime, config, redis, replica, inFlight, abuse, ...shared };
   const parts: Record<ServiceName, () => Service[]> = {
     delivery: () => [createDelivery({ ...deps, ledger: shared.store, alone: options.alone === true })],

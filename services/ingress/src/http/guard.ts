@@ -50,6 +50,12 @@ export function guard(scope: 'send' | 'read' | 'admin', deps: GuardDeps): Reques
 }
 
 function refuseBanned({ ip }: Request, { abuse, runtime }: GuardDeps): void {
+  const verdict = abuse.lists.verdict(ip);
+  if (verdict === 'allow') return;
+  if (verdict === 'deny') {
+    runtime.metrics.turnedAway.inc({ check: 'deny' });
+    throw new Problem(403, 'access_denied', 'Requests from your address are not taken');
+  }
   const till = abuse.bans.find(ip);
   if (till === undefined) return;
   runtime.metrics.turnedAway.inc({ check: 'ban' });
@@ -83,7 +89,7 @@ async function authenticate(secret: string, request: Request, deps: GuardDeps): 
   }
   if (credential) return credential;
   deps.runtime.metrics.authFailures.inc({ protocol: 'http' });
-  deps.abuse.bans.offend(remoteAddress, 'auth');
+  if (deps.abuse.lists.verdict(remoteAddress) !== 'allow') deps.abuse.bans.offend(remoteAddress, 'auth');
   throw new Problem(401, 'invalid_api_key', 'The API key is not valid, or not from this address', {
     headers: CHALLENGE,
   });

@@ -20,21 +20,33 @@ export class Doorkeeper {
 
   /** @returns why a connection is not let in, before it has a session; undefined where it is. */
   readonly gate = (address: string): Refusal | undefined => {
-    if (this.deps.abuse.bans.find(address) === undefined) return undefined;
-    this.deps.metrics.turnedAway.inc({ check: 'ban' });
-    return { reply: `421 4.7.0 ${BANNED}`, slow: true };
+    const why = this.#why(address);
+    if (why === undefined) return undefined;
+    this.deps.metrics.turnedAway.inc({ check: why });
+    return { reply: why === 'deny' ? `554 5.7.1 ${DENIED}` : `421 4.7.0 ${BANNED}`, slow: true };
   };
 
-  /** Within a session, as the address may have been banned since it began. @throws SmtpError 421, which ends it. */
+  #why(address: string): 'deny' | 'ban' | undefined {
+    const { lists, bans } = this.deps.abuse;
+    const verdict = lists.verdict(address);
+    if (verdict === 'allow') return undefined;
+    if (verdict === 'deny') return 'deny';
+    return bans.find(address) === undefined ? undefined : 'ban';
+  }
+
+  /** Within a session, as the address may have been banned since it began. @throws SmtpError 421, which ends it, or 554. */
   check(address: string): void {
-    if (this.deps.abuse.bans.find(address) === undefined) return;
-    this.deps.metrics.turnedAway.inc({ check: 'ban' });
+    const why = this.#why(address);
+    if (why === undefined) return;
+    this.deps.metrics.turnedAway.inc({ check: why });
+    if (why === 'deny') throw new SmtpError(554, '5.7.1', DENIED);
     throw new SmtpError(421, '4.7.0', BANNED);
   }
 
   /** Counts something that an address did wrong. */
   readonly offended = (offence: Offence, address: string): void => {
     if (this.listener.kind === 'relay' && this.trusted.has(address)) return;
+    if (this.deps.abuse.lists.verdict(address) === 'allow') return;
     this.deps.abuse.bans.offend(address, offence);
   };
 
@@ -47,4 +59,5 @@ export class Doorkeeper {
   }
 }
 
+const DENIED = 'Access denied';
 const BANNED = 'Too many failures from your address, try again later';

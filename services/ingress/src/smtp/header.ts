@@ -8,7 +8,7 @@ import {
   SmtpError,
 } from '@waypost/mail';
 import { parseTraceparent } from '@waypost/runtime';
-import { foreignAuthor } from '../author.js';
+import { claimedAuthor, foreignAuthor } from '../author.js';
 import type { AcceptSettings, Incoming } from './incoming.js';
 
 /** What the header section told, and what becomes of the message's beginning. */
@@ -54,6 +54,10 @@ export function prepareHeader(head: Buffer, whole: boolean, input: HeaderInput):
   const foreign = incoming.credential && foreignAuthor(head, fields, incoming.credential);
   if (foreign !== undefined) {
     throw new SmtpError(550, '5.7.1', `From header rejected: this credential may not send as ${printable(foreign)}`);
+  }
+  const claimed = incoming.foreign && claimedAuthor(head, fields, incoming.foreign);
+  if (claimed !== undefined) {
+    throw new SmtpError(550, '5.7.1', `From header rejected: ${printable(claimed)} sends from here with a login only`);
   }
   const messageId = first('message-id') || (submission ? `<${id}@${settings.hostname}>` : undefined);
   const received = receivedField(settings.hostname, {

@@ -8,6 +8,8 @@ export interface Incoming {
   readonly origin: Origin;
   /** Who logged in; limits the authors of the message too. */
   readonly credential?: Credential | undefined;
+  /** Domains that no author may claim in this message. */
+  readonly foreign?: ((domain: string) => boolean) | undefined;
   /** Octets of the message, terminator excluded; `sizeExceeded` once it is over the limit. */
   readonly stream: Readable & { readonly sizeExceeded: boolean };
 }

@@ -9,7 +9,9 @@ import type { InFlight } from '../in-flight.js';
 import type { AbuseControl, Authenticator, Credential } from '../ports.js';
 import { accept } from './accept.js';
 import { Doorkeeper } from './doorkeeper.js';
+import { type Login, Logins } from './logins.js';
 import { Metering } from './metering.js';
+import { MxChecks } from './mx-checks.js';
 import type { ReportRecipients } from './returned.js';
 import { checkRecipient, checkSender, type SessionRules, toEnvelope, toOrigin } from './session.js';
 
@@ -28,8 +30,6 @@ export interface ListenerDeps {
 
 type Reply = (error?: Error | null, message?: string) => void;
 const DEFAULT_BANNER_DELAY = 100;
-/** Failed logins one session may make. */
-const AUTH_FAILURES = 3;
 
 /** One configured SMTP listener. */
 export class SmtpListener implements Service {
@@ -39,9 +39,10 @@ export class SmtpListener implements Service {
   readonly #perAddress = new Map<string, number>();
   /** Under which address a session was counted; sessions that never came to be are not in it. */
   readonly #counted = new WeakMap<SMTPServerSession, string>();
-  readonly #failures = new WeakMap<SMTPServerSession, number>();
   readonly #door: Doorkeeper;
   readonly #metering: Metering;
+  readonly #checks: MxChecks;
+  readonly #logins: Logins;
   #listening = false;
 
   constructor(
@@ -53,6 +54,8 @@ export class SmtpListener implements Service {
     this.#rules = { listener, allow: new Networks(listener.allow), hostname };
     const { abuse, runtime } = deps;
     this.#door = new Doorkeeper(listener, this.#rules.allow, { abuse, metrics: runtime.metrics });
+    this.#checks = new MxChecks(listener, { abuse, config: deps.config, metrics: runtime.metrics });
+    this.#logins = new Logins({ ...deps, door: this.#door });
     this.#metering = new Metering(listener, abuse.limiter, runtime.metrics);
     this.#server = this.#create();
   }
@@ -191,31 +194,14 @@ export class SmtpListener implements Service {
   }
 
   #auth(
-    auth: { method: string; username?: string | null | undefined; password?: string | null | undefined },
+    auth: Login,
     session: SMTPServerSession,
     reply: (error: Error | null | undefined, response?: { user?: unknown }) => void,
   ): void {
     if (auth.method === 'XCLIENT') return reply(null, {});
-    try {
-      this.#door.check(session.remoteAddress);
-    } catch (error) {
-      return reply(this.#refusal(error));
-    }
-    const input = { user: auth.username ?? '', password: auth.password ?? '', remoteAddress: session.remoteAddress };
-    this.deps.authenticator.authenticate(input).then(
-      (credential) => {
-        if (credential?.scopes.includes('send')) return reply(null, { user: credential });
-        this.deps.runtime.metrics.authFailures.inc({ protocol: 'smtp' });
-        this.#door.offended('auth', session.remoteAddress);
-        const failures = (this.#failures.get(session) ?? 0) + 1;
-        this.#failures.set(session, failures);
-        const refusal =
-          failures >= AUTH_FAILURES
-            ? new SmtpError(421, '4.7.0', 'Too many failed logins, closing connection')
-            : new SmtpError(535, '5.7.8', 'Authentication failed: use an API key with the scope "send" as password');
-        setTimeout(() => reply(toReplyError(refusal)), AUTH_DELAY).unref();
-      },
-      (error) => reply(this.#refusal(error, new SmtpError(454, '4.7.0', 'Authentication is not available now'))),
+    this.#logins.prove(auth, session).then(
+      (user) => reply(null, { user }),
+      (error) => reply(this.#refusal(error)),
     );
   }
 
@@ -226,7 +212,8 @@ export class SmtpListener implements Service {
     if (!this.deps.inFlight.hasRoom()) throw new SmtpError(452, '4.3.1', 'Too many messages at once, try again later');
     const sender = checkSender(address, session, this.#rules);
     const { SIZE } = (address.args || {}) as { SIZE?: string };
-    return this.#metering.begin(session, sender, Number(SIZE) || 0);
+    const metered = () => this.#metering.begin(session, sender, Number(SIZE) || 0);
+    return after(this.#checks.mail(session, sender), metered);
   }
 
   #rcpt(address: SMTPServerAddress, session: SMTPServerSession): Promise<void> | undefined {
@@ -240,7 +227,11 @@ export class SmtpListener implements Service {
       this.#door.refused(error, 'rcpt', session.remoteAddress);
       throw error;
     }
-    return this.#metering.recipient(session, address.address);
+    const checked = this.#checks.rcpt(session, address.address)?.catch((error) => {
+      this.#door.refused(error, 'rcpt', session.remoteAddress);
+      throw error;
+    });
+    return after(checked, () => this.#metering.recipient(session, address.address));
   }
 
   #data(stream: SMTPServerDataStream, session: SMTPServerSession, reply: Reply): void {
@@ -255,7 +246,8 @@ export class SmtpListener implements Service {
     };
     const loggedIn = this.listener.kind === 'submission';
     const credential = loggedIn ? (session.user as unknown as Credential | undefined) : undefined;
-    const incoming = { envelope: toEnvelope(session), origin, stream: stream as never, credential };
+    const foreign = this.#checks.foreignDomains(session);
+    const incoming = { envelope: toEnvelope(session), origin, stream: stream as never, credential, foreign };
     accept(incoming, settings, this.deps).then(
       (id) => {
         this.deps.runtime.metrics.messagesReceived.inc({ kind: origin.kind, protocol: origin.protocol });
@@ -287,10 +279,13 @@ export class SmtpListener implements Service {
   }
 }
 
+/** Goes on at once where there is nothing to wait for. */
+function after(first: Promise<void> | undefined, next: () => Promise<void> | undefined): Promise<void> | undefined {
+  return first ? first.then(next) : next();
+}
+
 /** Commands that a mail server has no use for any more. */
 const UNUSED = ['WIZ', 'SHELL', 'KILL', 'XFORWARD'];
-/** Slows guessing down without holding much. */
-const AUTH_DELAY = 300;
 
 function toReplyError({ reply, cause }: SmtpError): Error {
   const error = new Error(`${reply.enhanced} ${reply.text}`, { cause });
