@@ -11,6 +11,8 @@ export interface Sent {
   /** Parameters of each RCPT. */
   readonly rcpt?: string;
   readonly body?: string;
+  /** In place of the From field that names the sender. */
+  readonly header?: string;
   readonly listener?: string;
   /** Its listener speaks TLS from the first octet. */
   readonly secure?: boolean;
@@ -19,7 +21,14 @@ export interface Sent {
 /** Submits a message, over the trusted listener unless another is named. @returns its id. */
 export async function submit(relay: Relay, subject: string, sent: Sent = {}): Promise<string> {
   const dialog = await greet(relay.waypost.port(sent.listener ?? 'trusted'), { secure: sent.secure === true });
-  const { from = 'a@example.com', to = 'b@example.org', mail = '', rcpt = '', body = 'hello\r\n' } = sent;
+  const {
+    from = 'a@example.com',
+    to = 'b@example.org',
+    mail = '',
+    rcpt = '',
+    body = 'hello\r\n',
+    header = `From: ${from}`,
+  } = sent;
   const say = async (line: string) => {
     const reply = await dialog.say(line);
     if (!/^[23]/.test(reply)) throw new Error(`${line}: ${reply}`);
@@ -27,7 +36,7 @@ export async function submit(relay: Relay, subject: string, sent: Sent = {}): Pr
   await say(`MAIL FROM:<${from}>${mail && ` ${mail}`}`);
   for (const address of [to].flat()) await say(`RCPT TO:<${address}>${rcpt && ` ${rcpt}`}`);
   await say('DATA');
-  dialog.write(`From: ${from}\r\nSubject: ${subject}\r\n\r\n${body}.\r\n`);
+  dialog.write(`${header}\r\nSubject: ${subject}\r\n\r\n${body}.\r\n`);
   const reply = await dialog.reply();
   dialog.close();
   const id = /queued as ([0-9a-f-]{36})/.exec(reply)?.[1];

@@ -241,6 +241,8 @@ export const configSchema = z.strictObject({
       /** Port of the web servers that have them; 443 but in tests. */
       mta_sts_port: z.int().default(443),
       ip_family: z.enum(['any', 'ipv4', 'ipv6']).default('any'),
+      /** Which family's addresses of a host are tried first. Containers often have no route for IPv6. */
+      prefer_family: z.enum(['ipv4', 'ipv6']).default('ipv4'),
       local_address: z.string().optional(),
       /** Octets of the sink's newest messages kept to be read in the dashboard. */
       sink_keep: z.int().min(0).default(500),

@@ -7,6 +7,7 @@ import type { Config } from './schema.js';
 const RELOADED = [
   ...(['policy', 'routes', 'shaping', 'providers', 'egress', 'limits', 'tls', 'keys', 'delivery'] as const),
   'suppressions',
+  'reports',
   'dkim',
   'bounces',
   'abuse',

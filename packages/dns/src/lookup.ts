@@ -16,17 +16,24 @@ export interface TlsaRecord {
   readonly certificate: Buffer;
   /** DNSSEC vouches for it. */
   readonly secure: boolean;
+  /** Seconds, where it is known. */
+  readonly ttl?: number;
 }
 
 /**
- * What the resolver asks of DNS. Rejections carry Node's codes: ENOTFOUND (NXDOMAIN), ENODATA (no such record) and whether
- * that is `secure`; anything else is taken for temporary. CNAMEs are followed behind this port, as a recursive name server does (RFC 5321
- * §5.1).
+ * What the resolver asks of DNS. Rejections carry Node's codes: ENOTFOUND (NXDOMAIN), ENODATA (no such record), whether that
+ * is `secure`, and for how many seconds (`ttl`) it holds; anything else is taken for temporary. CNAMEs are followed behind this
+ * port, as a recursive name server does (RFC 5321 §5.1).
  */
 export interface DnsLookup {
-  mx(
-    name: string,
-  ): Promise<readonly { readonly exchange: string; readonly priority: number; readonly secure?: boolean }[]>;
+  mx(name: string): Promise<
+    readonly {
+      readonly exchange: string;
+      readonly priority: number;
+      readonly secure?: boolean;
+      readonly ttl?: number;
+    }[]
+  >;
   a(name: string): Promise<readonly AddressRecord[]>;
   aaaa(name: string): Promise<readonly AddressRecord[]>;
   /** Each record as one text. */

@@ -14,6 +14,8 @@ export interface DnsReply {
   readonly code: string;
   readonly answers: readonly Answer[];
   readonly secure: boolean;
+  /** How long it may be remembered that there is no answer, s (RFC 2308 §5); absent where the reply does not say. */
+  readonly negativeTtl?: number;
 }
 
 /** What one datagram may hold without being fragmented on its way (DNS flag day 2020). */
@@ -53,7 +55,17 @@ export async function query(server: NameServer, name: string, type: RecordType, 
     code: (whole as DecodedPacket & { readonly rcode: string }).rcode,
     answers: whole.answers ?? [],
     secure: whole.flag_ad,
+    ...negativeTtl(whole.authorities ?? []),
   };
+}
+
+/** The lesser of the SOA's own TTL and its last field (RFC 2308 §5). */
+function negativeTtl(authorities: readonly Answer[]): Pick<DnsReply, 'negativeTtl'> {
+  const soa = authorities.find(({ type }) => type === 'SOA') as
+    | { ttl?: number; data: { minimum?: number } }
+    | undefined;
+  if (soa?.data.minimum === undefined) return {};
+  return { negativeTtl: Math.min(soa.ttl ?? 0, soa.data.minimum) };
 }
 
 /** @returns the reply to our question; undefined for anything else, as a forger sends. */

@@ -154,10 +154,9 @@ export class MailResolver {
   }
 
   async #loadAny<T>(name: string, type: string, question: () => Promise<readonly T[]>): Promise<Loaded<Answer<T>>> {
-    const { mxTtl, negativeTtl } = this.#settings;
-    const { records, code = 'ENODATA' } = await this.#ask(question);
-    if (records) return { value: records, ttl: mxTtl };
-    return isAbsent(code) ? { value: [], ttl: negativeTtl } : this.#failure(name, type, code);
+    const { records, code = 'ENODATA', ttl } = await this.#ask(question);
+    if (records) return { value: records, ttl: this.#held(records) };
+    return isAbsent(code) ? { value: [], ttl: this.#bounded(ttl) } : this.#failure(name, type, code);
   }
 
   #ordered(found: readonly HostAddress[], host: string, kind: 'not-found' | 'temporary' = 'not-found'): HostAddress[] {
@@ -169,42 +168,45 @@ export class MailResolver {
   }
 
   async #loadMx(name: string): Promise<Loaded<Answer<MxHost>>> {
-    const { mxTtl, negativeTtl } = this.#settings;
     const found = await this.#ask(() => this.#deps.lookup.mx(name));
     if (found.code === 'ENODATA') {
       const vouched = found.secure ? { secure: true } : {};
-      return { value: [{ name, preference: 0, implicit: true, ...vouched }], ttl: mxTtl };
+      const ttl = this.#bounded(found.ttl, this.#settings.mxTtl);
+      return { value: [{ name, preference: 0, implicit: true, ...vouched }], ttl };
     }
-    if (!found.records) return this.#failure(name, 'MX', found.code);
+    if (!found.records) return this.#failure(name, 'MX', found.code, found.ttl);
+    const held = this.#held(found.records);
     const named = found.records.filter(({ exchange }) => exchange !== '' && exchange !== '.');
     if (named.length === 0) {
-      return { value: new ResolveError('null-mx', `${name} takes no mail: its MX record is null`), ttl: mxTtl };
+      return { value: new ResolveError('null-mx', `${name} takes no mail: its MX record is null`), ttl: held };
     }
     const hosts = named.flatMap(({ exchange, priority, secure }) => {
       const host = toAsciiDomain(exchange);
       const vouched = secure ? { secure } : {};
       return host === undefined ? [] : [{ name: host, preference: priority, implicit: false, ...vouched }];
     });
-    if (hosts.length > 0) return { value: hosts, ttl: mxTtl };
-    return { value: new ResolveError('not-found', `the MX records of ${name} name no valid host`), ttl: negativeTtl };
+    if (hosts.length > 0) return { value: hosts, ttl: held };
+    return { value: new ResolveError('not-found', `the MX records of ${name} name no valid host`), ttl: held };
   }
 
   async #loadAddresses(name: string): Promise<Loaded<Answer<HostAddress>>> {
-    const { family, minTtl, maxTtl } = this.#settings;
+    const { family } = this.#settings;
     const [four, six] = await Promise.all([
       family === 'ipv6' ? NONE : this.#ask(() => this.#deps.lookup.a(name)),
       family === 'ipv4' ? NONE : this.#ask(() => this.#deps.lookup.aaaa(name)),
     ]);
     const records = [...tagged(four.records, 4), ...tagged(six.records, 6)];
     if (records.length > 0) {
-      const ttl = Math.min(...records.map((record) => record.ttl * 1000));
       return {
         value: records.map(({ address, family, secure }) => ({ address, family, ...(secure ? { secure } : {}) })),
-        ttl: Math.min(maxTtl, Math.max(minTtl, ttl)),
+        ttl: this.#held(records),
       };
     }
     const failed = [four, six].find(({ code }) => code !== undefined && !isAbsent(code));
-    return this.#failure(name, 'A and AAAA', failed?.code ?? four.code ?? six.code);
+    // Where one is missing for longer than the other, both are asked for again after the shorter time.
+    const absent = Math.min(four.ttl ?? Number.POSITIVE_INFINITY, six.ttl ?? Number.POSITIVE_INFINITY);
+    const ttl = Number.isFinite(absent) ? absent : undefined;
+    return this.#failure(name, 'A and AAAA', failed?.code ?? four.code ?? six.code, ttl);
   }
 
   async #loadSystem(host: string): Promise<Loaded<Answer<HostAddress>>> {
@@ -221,11 +223,24 @@ export class MailResolver {
     return { value: new ResolveError('temporary', text), ttl: failureTtl, failed: true };
   }
 
-  #failure<T>(name: string, type: string, code = 'ENODATA'): Loaded<Answer<T>> {
+  /** @returns how long records hold, ms: as long as the first of them. */
+  #held(records: readonly unknown[]): number {
+    const ttls = records.map((record) => (record as { readonly ttl?: number }).ttl ?? Number.POSITIVE_INFINITY);
+    const least = Math.min(...ttls);
+    return this.#bounded(Number.isFinite(least) ? least : undefined, this.#settings.mxTtl);
+  }
+
+  /** @param ttl seconds, where it is known. @returns ms. */
+  #bounded(ttl: number | undefined, otherwise = this.#settings.negativeTtl): number {
+    const { minTtl, maxTtl } = this.#settings;
+    return ttl === undefined ? otherwise : Math.min(maxTtl, Math.max(minTtl, ttl * 1000));
+  }
+
+  #failure<T>(name: string, type: string, code = 'ENODATA', ttl?: number): Loaded<Answer<T>> {
     if (isAbsent(code)) {
       const why = code === 'ENOTFOUND' ? 'the domain does not exist' : 'it has no such record';
       const value = new ResolveError('not-found', `no mail host found for ${name} (${type}): ${why}`);
-      return { value, ttl: this.#settings.negativeTtl };
+      return { value, ttl: this.#bounded(ttl) };
     }
     const value = new ResolveError('temporary', `DNS gave no answer for ${name} (${type}): ${code}; tried again later`);
     return { value, ttl: this.#settings.failureTtl, failed: true };
@@ -241,8 +256,9 @@ export class MailResolver {
       .then(question)
       .then(
         (records) => (records.length > 0 ? { records } : { code: 'ENODATA' }),
-        (error: NodeJS.ErrnoException & { readonly secure?: boolean }) => ({
+        (error: NodeJS.ErrnoException & { readonly secure?: boolean; readonly ttl?: number }) => ({
           code: error.code ?? error.message,
+          ...(error.ttl === undefined ? {} : { ttl: error.ttl }),
           ...(error.secure ? { secure: true } : {}),
         }),
       );
@@ -256,6 +272,8 @@ interface Asked<T> {
   readonly code?: string;
   /** DNSSEC vouches for there being none. */
   readonly secure?: boolean;
+  /** Seconds for which there is none. */
+  readonly ttl?: number;
 }
 
 const SYSTEM_TTL = 10_000;

@@ -6,12 +6,12 @@ export interface ResolverSettings {
   readonly prefer?: 4 | 6;
   /** For one question, all tries at all servers included. */
   readonly timeout?: number;
-  /** How long MX answers hold: Node does not tell their TTL. */
+  /** How long MX and other answers hold whose TTL is not known: Node does not tell it. */
   readonly mxTtl?: number;
-  /** Bounds for the TTL of addresses. */
+  /** Bounds for TTLs, also of what does not exist (RFC 2308 §5 finds one to three hours to work well at most). */
   readonly minTtl?: number;
   readonly maxTtl?: number;
-  /** How long it is remembered that a name or record does not exist. */
+  /** How long it is remembered that a name or record does not exist where the answer does not say (RFC 2308). */
   readonly negativeTtl?: number;
   /** How long a failing server is not asked the same again. */
   readonly failureTtl?: number;

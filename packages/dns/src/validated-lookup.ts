@@ -31,10 +31,10 @@ export function createValidatedLookup(settings: NodeLookupSettings = {}): DnsLoo
     type: RecordType,
     read: (answer: Answer, secure: boolean) => T,
   ): Promise<T[]> => {
-    const { code, answers, secure } = await ask(name, type);
+    const { code, answers, secure, negativeTtl: ttl } = await ask(name, type);
     const found = answers.filter((answer) => answer.type === type).map((answer) => read(answer, secure));
     if (found.length > 0) return found;
-    throw Object.assign(codeError(code === 'NXDOMAIN' ? 'ENOTFOUND' : 'ENODATA', name), { secure });
+    throw Object.assign(codeError(code === 'NXDOMAIN' ? 'ENOTFOUND' : 'ENODATA', name), { secure, ttl });
   };
   const address = (answer: Answer, secure: boolean): AddressRecord => {
     const { data, ttl } = answer as { readonly data: string; readonly ttl?: number };
@@ -44,7 +44,7 @@ export function createValidatedLookup(settings: NodeLookupSettings = {}): DnsLoo
     mx: (name) =>
       records(name, 'MX', (answer, secure) => {
         const { data } = answer as { readonly data: { readonly preference?: number; readonly exchange: string } };
-        return { exchange: data.exchange, priority: data.preference ?? 0, secure };
+        return { exchange: data.exchange, priority: data.preference ?? 0, secure, ...ttlOf(answer) };
       }),
     a: (name) => records(name, 'A', address),
     aaaa: (name) => records(name, 'AAAA', address),
@@ -55,12 +55,17 @@ export function createValidatedLookup(settings: NodeLookupSettings = {}): DnsLoo
         const { data } = answer as {
           readonly data: { usage: number; selector: number; matchingType: number; certificate: Buffer };
         };
-        return { ...data, secure };
+        return { ...data, secure, ...ttlOf(answer) };
       }),
     system: (name) => systemLookup(name, { all: true }),
     cancel: () => undefined,
   };
 }
+
+const ttlOf = (answer: Answer) => {
+  const { ttl } = answer as { readonly ttl?: number };
+  return ttl === undefined ? {} : { ttl };
+};
 
 /** The strings of a TXT record are one text (RFC 7208 §3.3; RFC 8461 §3.1 says the same). */
 function textOf(data: unknown): string {

@@ -1,4 +1,5 @@
 export * from './client/client.js';
+export * from './client/hop.js';
 export { type ProxiedWay, ProxyError, type ProxyFault } from './client/proxy.js';
 export { type Endpoint, formatProxyHeader } from './client/proxy-header.js';
 export * from './server/address-key.js';

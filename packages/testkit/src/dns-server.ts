@@ -17,6 +17,8 @@ export class DnsServer {
   readonly #socket: Socket;
   /** Every question as `name type`, in order of arrival. */
   readonly questions: string[] = [];
+  /** Goes with answers that something does not exist (RFC 2308). */
+  soa: Answer | undefined;
   #waiting: (() => void)[] | undefined;
 
   private constructor(
@@ -76,8 +78,16 @@ export class DnsServer {
     }
     if (outcome === 'SILENT') return undefined;
     const rcode = typeof outcome === 'string' ? RCODES[outcome] : RCODES.NOERROR;
+    const authorities = this.soa && answers.length === 0 ? [this.soa] : [];
     const flags = dnsPacket.RECURSION_DESIRED | dnsPacket.RECURSION_AVAILABLE | rcode;
-    return dnsPacket.encode({ id: query.id ?? 0, type: 'response', flags, questions: [question], answers });
+    return dnsPacket.encode({
+      id: query.id ?? 0,
+      type: 'response',
+      flags,
+      questions: [question],
+      answers,
+      authorities,
+    });
   }
 
   #find(name: string, type: string): Found {
@@ -98,3 +108,9 @@ export const txtRecord = (name: string, data: string): Answer => ({ name, type: 
 export const aRecord = (name: string, data: string, ttl = 60): Answer => ({ name, type: 'A', ttl, data });
 export const aaaaRecord = (name: string, data: string, ttl = 60): Answer => ({ name, type: 'AAAA', ttl, data });
 export const cnameRecord = (name: string, data: string): Answer => ({ name, type: 'CNAME', ttl: 60, data });
+export const soaRecord = (name: string, ttl: number, minimum: number): Answer => ({
+  name,
+  type: 'SOA',
+  ttl,
+  data: { mname: `ns.${name}`, rname: `h.${name}`, serial: 1, refresh: 60, retry: 60, expire: 60, minimum },
+});

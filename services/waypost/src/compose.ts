@@ -149,7 +149,12 @@ export function createResolver({ delivery, server }: Config): MailResolver {
   const lookup = createLookup({ servers: delivery.dns_servers });
   return new MailResolver(
     { lookup, isSelf: (name) => name === server.hostname },
-    { timeout: delivery.timeouts.dns, family: delivery.ip_family, dnsFirst: delivery.dns_servers.length > 0 },
+    {
+      timeout: delivery.timeouts.dns,
+      family: delivery.ip_family,
+      prefer: delivery.prefer_family === 'ipv6' ? 6 : 4,
+      dnsFirst: delivery.dns_servers.length > 0,
+    },
   );
 }
 

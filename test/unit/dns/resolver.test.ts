@@ -1,5 +1,6 @@
 import {
   createNodeLookup,
+  createValidatedLookup,
   MailResolver,
   type ResolveError,
   type ResolverDeps,
@@ -11,6 +12,7 @@ import {
   cnameRecord as cname,
   DnsServer,
   mxRecord as mx,
+  soaRecord as soa,
   type Zone,
 } from '@waypost/testkit';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -305,5 +307,61 @@ describe('records as they are', () => {
     expect(await dns.records('x.test', 'A')).toEqual(['192.0.2.1']);
     clock += 600_000;
     expect(await failure(dns.records('x.test', 'A'))).toMatchObject({ code: 'ESERVFAIL' });
+  });
+});
+
+describe('how long answers hold that tell it themselves', () => {
+  const validated = (zone: Zone, settings: ResolverSettings = {}) => {
+    const lookup = createValidatedLookup({ servers: [server.address], tryTimeout: 2_000, tries: 1 });
+    return resolver(zone, settings, { lookup });
+  };
+  const asked = (question: string) => server.questions.filter((one) => one === question).length;
+
+  test.each([
+    ['as its SOA says', 300, 100, 100],
+    ['no longer than the SOA itself holds (RFC 2308 §5)', 50, 100, 50],
+    ['no longer than the bound', 90_000, 90_000, 3600],
+    ['no shorter than the bound', 0, 0, 5],
+  ])('that there is no such domain: %s', async (_, ttl, minimum, seconds) => {
+    const dns = validated({});
+    server.soa = soa('test', ttl, minimum);
+    const look = () => failure(dns.resolveMx('gone.test'));
+    expect((await look()).kind).toBe('not-found');
+    clock += seconds * 1000 - 1;
+    await look();
+    expect(asked('gone.test MX')).toBe(1);
+    clock += 1;
+    await look();
+    expect(asked('gone.test MX')).toBe(2);
+  });
+
+  test('that there is no such record, and where no SOA comes with the answer', async () => {
+    const dns = validated({ 'x.test A': [a('x.test', '192.0.2.1')] }, { negativeTtl: 7_000 });
+    server.soa = soa('test', 20, 20);
+    expect(await dns.resolveTxt('x.test')).toEqual([]);
+    clock += 19_999;
+    await dns.resolveTxt('x.test');
+    expect(asked('x.test TXT')).toBe(1);
+    clock += 1;
+    server.soa = undefined;
+    await dns.resolveTxt('x.test');
+    clock += 6_999;
+    await dns.resolveTxt('x.test');
+    expect(asked('x.test TXT')).toBe(2);
+    clock += 1;
+    await dns.resolveTxt('x.test');
+    expect(asked('x.test TXT')).toBe(3);
+  });
+
+  test('MX records hold as long as the first of them', async () => {
+    const records = [mx('x.test', 10, 'a.test'), { ...mx('x.test', 20, 'b.test'), ttl: 30 }];
+    const dns = validated({ 'x.test MX': records });
+    await dns.resolveMx('x.test');
+    clock += 29_999;
+    await dns.resolveMx('x.test');
+    expect(asked('x.test MX')).toBe(1);
+    clock += 1;
+    await dns.resolveMx('x.test');
+    expect(asked('x.test MX')).toBe(2);
   });
 });

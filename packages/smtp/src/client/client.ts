@@ -1,4 +1,4 @@
-import { connect as connectSocket, isIP, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import {
@@ -11,42 +11,11 @@ import {
   parseReply,
   type Reply,
 } from '@waypost/mail';
-import type { SMTPConnectionOptions } from 'nodemailer/lib/smtp-connection';
 import { ClientConnection } from './connection.js';
+import { downgrade, needsUtf8 } from './downgrade.js';
+import type { Hop } from './hop.js';
+import { toOptions } from './options.js';
 import { connectThrough, type ProxiedWay, ProxyError, type ProxyFault } from './proxy.js';
-
-export type TlsMode = 'none' | 'opportunistic' | 'required' | 'verify';
-
-/** How long each phase may take, ms (RFC 5321 §4.5.3.2 gives minutes). */
-export interface ClientTimeouts {
-  readonly connect: number;
-  readonly greeting: number;
-  readonly command: number;
-  readonly data: number;
-  readonly final_dot: number;
-}
-
-/** One host to connect to. */
-export interface Hop {
-  /** Address, or a socket's path where `unix`. */
-  readonly address: string;
-  readonly port: number;
-  readonly unix?: boolean;
-  /** Name for SNI, verification and diagnostics. */
-  readonly host: string;
-  readonly tls: TlsMode;
-  /** Looks at the server once TLS stands, before anything is said that is not for all ears. @returns what is wrong. */
-  readonly authenticate?: ((socket: TLSSocket) => Error | undefined) | undefined;
-  /** TLS from the first octet. */
-  readonly implicit?: boolean;
-  readonly lmtp?: boolean;
-  readonly ehlo: string;
-  readonly localAddress?: string | undefined;
-  /** The proxy to connect through, in place of a local address. */
-  readonly via?: ProxiedWay | undefined;
-  readonly auth?: { readonly user: string; readonly password: string } | undefined;
-  readonly timeouts: ClientTimeouts;
-}
 
 /** No session could be had with a host. */
 export class HopError extends Error {
@@ -72,6 +41,8 @@ export interface Transaction {
   readonly size: number;
   readonly eightBit: boolean;
   readonly smtputf8: boolean;
+  /** The header section is not ASCII alone; only asked of messages that came with SMTPUTF8. */
+  readonly utf8Header?: boolean;
   readonly requireTls: boolean;
   readonly dsn?:
     | {
@@ -174,14 +145,29 @@ export class SmtpClient {
    */
   async transaction(transaction: Transaction): Promise<Outcome[]> {
     const refused = this.#unfit(transaction);
-    if (refused) return transaction.recipients.map(() => ({ ...classifyReply('mail', refused), remote: false }));
+    if (refused) return transaction.recipients.map(() => toRefusal(refused));
+    const facts = { ...transaction, utf8Header: transaction.utf8Header === true };
+    if (!needsUtf8(facts)) return this.#send(transaction, false);
+    if (this.supports('SMTPUTF8')) return this.#send(transaction, true);
+    const { sender, recipients, refusal } = downgrade(facts);
+    const outcomes = transaction.recipients.map(() => toRefusal(refusal));
+    if (recipients.length === 0) return outcomes;
+    const sent = await this.#send(
+      { ...transaction, sender, recipients: recipients.map(({ address }) => address) },
+      false,
+    );
+    for (const [index, { at }] of recipients.entries()) outcomes[at] = sent[index] as Outcome;
+    return outcomes;
+  }
+
+  async #send(transaction: Transaction, utf8: boolean): Promise<Outcome[]> {
     const { connection } = this;
-    connection.begin();
+    connection.begin(utf8);
     const guard = this.#guard();
     try {
       const info = await new Promise<{ response: string }>((resolve, reject) => {
         this.#busy = reject;
-        connection.send(this.#envelope(transaction), transaction.body, (error, sent) =>
+        connection.send(this.#envelope(transaction, utf8), transaction.body, (error, sent) =>
           error ? reject(error) : resolve(sent),
         );
       });
@@ -253,20 +239,13 @@ export class SmtpClient {
         text: `Message of ${transaction.size} octets is larger than the ${max} the next hop takes`,
       };
     }
-    if (transaction.smtputf8 && !this.supports('SMTPUTF8') && needsUtf8(transaction)) {
-      return {
-        code: 550,
-        enhanced: '5.6.7',
-        text: 'The next hop does not support SMTPUTF8, which these addresses need',
-      };
-    }
     if (transaction.requireTls && !(this.secure && this.supports('REQUIRETLS'))) {
       return { code: 550, enhanced: '5.7.30', text: 'REQUIRETLS is asked for, but the next hop does not support it' };
     }
     return undefined;
   }
 
-  #envelope(transaction: Transaction) {
+  #envelope(transaction: Transaction, utf8: boolean) {
     const { dsn } = transaction;
     const speaksDsn = dsn && this.supports('DSN');
     return {
@@ -281,7 +260,7 @@ export class SmtpClient {
               ...(dsn.ret ? { ret: dsn.ret } : {}),
               ...(dsn.envid ? { envid: dsn.envid } : {}),
               ...(dsn.notify ? { notify: [...dsn.notify] } : {}),
-              ...(dsn.orcpt ? { orcpt: orcptOf(dsn.orcpt, transaction.smtputf8) } : {}),
+              ...(dsn.orcpt ? { orcpt: orcptOf(dsn.orcpt, utf8) } : {}),
             },
           }
         : {}),
@@ -323,8 +302,8 @@ const PHASES: Record<string, AttemptPhase> = { 'MAIL FROM': 'mail', 'RCPT TO': '
 /** nodemailer writes xtext itself; the escapes of the utf-8 address type (RFC 6533 §3) are ours, and xtext leaves them. */
 const orcptOf = (orcpt: string, smtputf8: boolean) => (/^utf-8;/i.test(orcpt) ? formatOrcpt(orcpt, smtputf8) : orcpt);
 
-const needsUtf8 = ({ sender, recipients }: Transaction) =>
-  [sender, ...recipients].some((address) => /[^\x00-\x7f]/.test(address));
+/** Refused by us, for what the peer does not offer. */
+const toRefusal = (reply: Reply): Outcome => ({ ...classifyReply('mail', reply), remote: false });
 
 /** @throws HopError */
 async function through({ host, address, port, timeouts }: Hop, way: ProxiedWay): Promise<Socket> {
@@ -340,31 +319,6 @@ function viaProxy(error: ProxyError, peer: string): HopError {
   const outcome = classifyFailure('connect', error, peer);
   const reply = { ...outcome.reply, text: `${peer}: ${error.message}` };
   return new HopError('connect', { ...outcome, reply }, error, error.fault);
-}
-
-/** @param socket already at the host, through a proxy. */
-function toOptions(hop: Hop, socket = hop.unix ? connectSocket(hop.address) : undefined): SMTPConnectionOptions {
-  const { timeouts } = hop;
-  const longest = Math.max(timeouts.command, timeouts.data, timeouts.final_dot);
-  return {
-    host: hop.address,
-    port: hop.port,
-    secure: hop.implicit === true,
-    ignoreTLS: hop.tls === 'none',
-    requireTLS: !hop.implicit && (hop.tls === 'required' || hop.tls === 'verify'),
-    opportunisticTLS: hop.tls === 'opportunistic',
-    name: hop.ehlo,
-    lmtp: hop.lmtp === true,
-    connectionTimeout: timeouts.connect,
-    greetingTimeout: timeouts.greeting,
-    socketTimeout: longest,
-    logger: false,
-    allowInternalNetworkInterfaces: true,
-    tls: { rejectUnauthorized: hop.tls === 'verify', minVersion: hop.tls === 'verify' ? 'TLSv1.2' : 'TLSv1' },
-    ...(isIP(hop.host) ? {} : { servername: hop.host }),
-    ...(hop.localAddress ? { localAddress: hop.localAddress } : {}),
-    ...(socket ? { connection: socket } : {}),
-  };
 }
 
 function toHopError(error: Error & Failure, hop: Hop, localAddress: string | undefined): HopError {

@@ -18,6 +18,7 @@ interface Internals {
   _maxAllowedSize: number | false;
   _responseActions: ((text: string) => void)[];
   _onConnect(): void;
+  _sendCommand(line: string): void;
   _actionSMTPStream(text: string, callback: unknown): void;
   _actionLMTPStream(recipient: string, final: boolean, text: string, callback: unknown): void;
 }
@@ -44,14 +45,27 @@ export class ClientConnection extends SMTPConnection {
     (SMTPConnection.prototype as unknown as Internals)._onConnect.call(this);
   }
 
-  /** To be called before each message. */
-  begin(): void {
+  /** The next MAIL asks for SMTPUTF8. */
+  #utf8 = false;
+
+  /**
+   * To be called before each message.
+   * @param utf8 it needs SMTPUTF8; upstream sees that of addresses alone, not of header fields.
+   */
+  begin(utf8 = false): void {
+    this.#utf8 = utf8;
     this.dotSent = false;
     this.answered.clear();
   }
 
   get internals(): Internals {
     return this as unknown as Internals;
+  }
+
+  /** Called by upstream for each command. */
+  _sendCommand(line: string): void {
+    const add = this.#utf8 && line.startsWith('MAIL FROM:') && !/ SMTPUTF8\b/.test(line);
+    (SMTPConnection.prototype as unknown as Internals)._sendCommand.call(this, add ? `${line} SMTPUTF8` : line);
   }
 
   /** Called by upstream once DATA was answered 354. */

@@ -16,6 +16,7 @@ import { forAll, type LaneTarget, type Outgoing, type Result, type TargetOutcome
 import { connectGuarded, connectHop } from '../transport/connect.js';
 import { covers, type Demand, type Guard, type TransportGuards } from '../transport/guard.js';
 import type { TlsObserver } from '../transport/sessions.js';
+import { lookAtHeader } from './header.js';
 import { type Group, groups, marksOf } from './transactions.js';
 
 export interface SmtpTargetDeps {
@@ -116,13 +117,15 @@ export class SmtpTarget implements LaneTarget {
     const { notify, orcpt } = first;
     const wanted = ret || envid || notify || orcpt;
     const { sender, head } = marksOf(job, group, this.#bounces);
-    const message = leaving(await body(), { prepend: head });
+    const whole = leaving(await body(), { prepend: head });
+    const { message, utf8Header } = job.smtputf8 ? await lookAtHeader(whole) : { message: whole, utf8Header: false };
     const sent = client.transaction({
       sender,
       recipients: group.rcpts.map(({ to }) => to),
       size: leavingSize(job.ref.size, job) + head.length,
       eightBit: job.body === '8BITMIME' || job.smtputf8 === true,
       smtputf8: job.smtputf8 === true,
+      utf8Header,
       requireTls: job.requireTls === true,
       body: message,
       ...(wanted ? { dsn: { ret, envid, notify, orcpt } } : {}),
