@@ -30,8 +30,17 @@ export function checkMeaning(config: Config): string[] {
     ...checkBounces(config),
     ...checkAbuse(config),
     ...checkArc(config.arc),
+    ...config.rules.flatMap((rule) =>
+      rule.do.flatMap(({ route }) => (route === undefined ? [] : checkTarget(`rules "${rule.name}": "route"`, route))),
+    ),
+    ...repeated(config.rules.map(({ name }) => name)).map(
+      (name) => `rules "${name}": the name is taken; give each rule its own`,
+    ),
     ...[...config.shaping, ...config.providers].flatMap(({ replies }, index) => checkReplies(index, replies)),
   ];
+  if ((config.held.max_age ?? 0) > config.delivery.max_age) {
+    problems.push('held.max_age is longer than delivery.max_age, past which no message is kept; raise that too');
+  }
   if (config.redis.cluster) {
     problems.push('redis.cluster: Redis Cluster is not supported yet; give redis.url, or redis.sentinel for failover');
   }
@@ -107,7 +116,7 @@ function attempt(at: string, read: () => unknown): string[] {
 }
 
 /** Names that point at nothing, and names that two things have. */
-function checkEgress({ egress, routes, shaping }: Config): string[] {
+function checkEgress({ egress, routes, shaping, rules }: Config): string[] {
   const sources = egress.sources.map(({ name }) => name);
   const pools = egress.pools.map(({ name }) => name);
   const unknown = (at: string, name: string | undefined, known: readonly string[], what: string) =>
@@ -124,6 +133,7 @@ function checkEgress({ egress, routes, shaping }: Config): string[] {
     ),
     ...unknown('egress.default_pool', egress.default_pool, pools, 'pool'),
     ...routes.flatMap(({ pool }, index) => unknown(`routes.${index}.pool`, pool, pools, 'pool')),
+    ...rules.flatMap((rule) => rule.do.flatMap(({ pool }) => unknown(`rules "${rule.name}"`, pool, pools, 'pool'))),
     ...shaping.flatMap(({ source }, index) => unknown(`shaping.${index}.source`, source, sources, 'source')),
   ];
 }

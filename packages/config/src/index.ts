@@ -9,10 +9,18 @@ export type { ClamdConfig, MailKind, MilterConfig, RspamdConfig, SpamdConfig } f
 export * from './json-schema.js';
 export * from './load.js';
 export * from './networks.js';
+export * from './pattern.js';
 export * from './private-key.js';
 export * from './proxy.js';
 export { reportsTo } from './reports-schema.js';
 export * from './route.js';
+export type {
+  AttachmentCondition,
+  HeaderCondition,
+  RuleActions,
+  RuleCondition,
+  RuleConfig,
+} from './rules-schema.js';
 export * from './schema.js';
 export type { EgressPool, EgressSource, ProviderRule, ReplyRule, ShapingRule } from './shaping-schema.js';
 export type { ArcSettings, DkimDomain, DkimSettings } from './signing-schema.js';

@@ -3,8 +3,9 @@ import { abuseSections } from './abuse-schema.js';
 import { authSections } from './auth-schema.js';
 import { bounceSections } from './bounces-schema.js';
 import { filterSections } from './filters-schema.js';
-
+import { heldSections } from './held-schema.js';
 import { reportSections } from './reports-schema.js';
+import { rulesSections } from './rules-schema.js';
 import { shapingSections } from './shaping-schema.js';
 import { signingSections } from './signing-schema.js';
 import { spamSections } from './spam-schema.js';
@@ -172,6 +173,7 @@ export const configSchema = z.strictObject({
           'clamd',
           'milter',
           'spam-verdict',
+          'rules',
           'arc',
           'dkim',
           'trace',
@@ -194,6 +196,8 @@ export const configSchema = z.strictObject({
   ...signingSections,
   ...bounceSections,
   ...abuseSections,
+  ...rulesSections,
+  ...heldSections,
   delivery: z
     .strictObject({
       /** Messages older than this expire. */

@@ -12,6 +12,8 @@ const RELOADED = [
   'bounces',
   'abuse',
   'arc',
+  'rules',
+  'held',
 ] as const;
 const SETTLE = 200;
 

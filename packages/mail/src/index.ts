@@ -1,4 +1,5 @@
 export * from './address.js';
+export * from './body.js';
 export * from './bounce/index.js';
 export * from './dsn.js';
 export * from './dsn-decide.js';
@@ -6,6 +7,7 @@ export * from './dsn-types.js';
 export * from './envelope.js';
 export * from './headers.js';
 export * from './job.js';
+export * from './judgement.js';
 export * from './line-ends.js';
 export * from './message.js';
 export * from './outcome.js';

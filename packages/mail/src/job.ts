@@ -1,5 +1,5 @@
+import type { BodyRef, Cut } from './body.js';
 import type { Notify } from './envelope.js';
-import type { BodyRef, Cut } from './message.js';
 
 /** Where a lane leads. Credentials are looked up by `route` in the configuration, never carried. */
 export type Target =

@@ -1,18 +1,8 @@
+import type { BodyRef } from './body.js';
 import type { BounceCause } from './bounce/index.js';
 import type { Envelope } from './envelope.js';
+import type { FoundSymbol, Judgement } from './judgement.js';
 import type { Reply } from './reply.js';
-
-/** Where the spool keeps a body. `inline` lives in Redis beside the record; the others in a blob store. */
-export interface BodyRef {
-  readonly at: 'inline' | 'fs' | 's3' | 'redis';
-  /** Octets as stored, our own Received header included. */
-  readonly size: number;
-  /** Of a form that policy made of the message beside the one that came in: hex digits of its hash. */
-  readonly variant?: string;
-}
-
-/** Octets [start, end) of a stored message that do not leave with it, in order. */
-export type Cut = readonly (readonly [start: number, end: number])[];
 
 /** How a message came in; goes into the Received header, the logs and the policy context. */
 export interface Origin {
@@ -129,6 +119,12 @@ export interface MessageRecord {
   readonly events: readonly MessageEvent[];
   /** Other stored forms of the message. */
   readonly variants?: readonly BodyRef[];
+  /** How far policy is with it, where it goes on later. */
+  readonly judged?: Judgement;
+  /** What policy found in it. */
+  readonly found?: readonly FoundSymbol[];
+  /** How many of the recipients, the last ones, were added by rules; senders do not hear of them. */
+  readonly added?: number;
 }
 
 /** Record types in the manner of KumoMTA's log. */

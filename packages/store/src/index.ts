@@ -1,6 +1,7 @@
 export * from './back-pressure.js';
 export * from './committer.js';
 export { EVENT_STREAM, publishEvents } from './events.js';
+export * from './held.js';
 export * from './id.js';
 export * from './idempotency.js';
 export * from './keys.js';
@@ -11,3 +12,4 @@ export { recordKey } from './record.js';
 export * from './sink.js';
 export * from './suppressions/index.js';
 export * from './trail.js';
+export * from './window-limit.js';

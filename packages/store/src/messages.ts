@@ -2,17 +2,20 @@ import {
   type BodyRef,
   type Complaint,
   isTerminal,
+  type Judgement,
   type LaneJob,
   type LateBounce,
   type MessageEvent,
   type MessageMeta,
   type MessageRecord,
+  type Recipient,
   type RecipientStatus,
 } from '@waypost/mail';
 import type { JobProgress, LaneLedger, Settlement } from '@waypost/queue';
 import type { Command, Executor } from '@waypost/redis';
 import { bodyKey, type Draft } from '@waypost/spool';
 import { EVENT_STREAM, EVENTS_KEPT, publishEvents } from './events.js';
+import { noteHeld } from './held.js';
 import {
   decodeRecord,
   decodeStatus,
@@ -26,6 +29,7 @@ import {
   toHash,
   variantText,
 } from './record.js';
+import { addRecipientsScript } from './scripts/add-recipients.js';
 import { cancelScript } from './scripts/cancel.js';
 import { keepVariantScript } from './scripts/keep-variant.js';
 import { noteScript } from './scripts/note.js';
@@ -38,6 +42,8 @@ export interface Transition {
   readonly events: readonly MessageEvent[];
   /** Jobs that went into a lane, by their first recipient; '' for one that is over. */
   readonly jobs?: readonly { readonly first: number; readonly lane: string }[];
+  /** Further fields of the record by name, '' for one that goes. */
+  readonly fields?: Readonly<Record<string, string>>;
   /** The message's new stage, unless this step ends it. */
   readonly stage?: MessageRecord['stage'];
 }
@@ -79,12 +85,13 @@ export class MessageStore implements LaneLedger {
   }
 
   /** @returns the commands that record a transition; idempotent. */
-  transition({ id, outcomes, events, jobs = [], stage }: Transition): Command[] {
-    if (outcomes.length + events.length + jobs.length === 0 && !stage) return [];
+  transition({ id, outcomes, events, jobs = [], fields = {}, stage }: Transition): Command[] {
+    const set = [...jobs.map(({ first, lane }) => [jobField(first), lane] as const), ...Object.entries(fields)];
+    if (outcomes.length + events.length + set.length === 0 && !stage) return [];
     const args: (string | number)[] = [recordKey(id), bodyKey(id), UNKNOWN_OUTCOMES, this.retention, stage ?? ''];
-    args.push(events.length, jobs.length, id, Date.now());
+    args.push(events.length, set.length, id, Date.now());
     for (const event of events) args.push(eventField(event), JSON.stringify(event));
-    for (const { first, lane } of jobs) args.push(jobField(first), lane);
+    for (const [field, value] of set) args.push(field, value);
     for (const { i, status } of outcomes) args.push(recipientField(i), encodeStatus(status));
     return [{ name: settleScript.name, script: settleScript, args }, ...publishEvents(events)];
   }
@@ -109,6 +116,42 @@ export class MessageStore implements LaneLedger {
     const args = [eventField(event), JSON.stringify(event), EVENTS_KEPT];
     const note = [field, JSON.stringify(lateBounce ?? complaint ?? null), fields.count, NOTES_MAX];
     return { name: noteScript.name, script: noteScript, args: [...keys, ...args, ...note] };
+  }
+
+  /**
+   * @param judgement how far policy is, with why it is held.
+   * @returns the commands that hold what is open of a message; idempotent.
+   */
+  hold(
+    record: MessageRecord,
+    judgement: Judgement,
+    { refused, events }: { readonly refused: Transition['outcomes']; readonly events: readonly MessageEvent[] },
+  ): Command[] {
+    const { hold, ...rest } = judgement;
+    const { id, envelope } = record.meta;
+    const gone = new Set(refused.map(({ i }) => i));
+    const status: RecipientStatus = { state: 'held', at: hold?.since ?? Date.now() };
+    const held = envelope.recipients.flatMap((_, i) => (gone.has(i) ? [] : [{ i, status }]));
+    return [
+      ...this.transition({
+        id,
+        outcomes: [...refused, ...held],
+        events,
+        fields: { judged: JSON.stringify({ ...rest, hold }), found: JSON.stringify(judgement.findings.symbols) },
+        stage: 'held',
+      }),
+      noteHeld(id, hold?.until ?? 0),
+    ];
+  }
+
+  /**
+   * @param recipients all that rules have added to a message, in their order; those that are on record are not added again.
+   * @returns the commands that give them states of their own, unless the message has ended.
+   */
+  addRecipients(id: string, recipients: readonly Recipient[]): Command[] {
+    if (recipients.length === 0) return [];
+    const args = [recordKey(id), JSON.stringify(recipients), recipients.length];
+    return [{ name: addRecipientsScript.name, script: addRecipientsScript, args }];
   }
 
   settle(job: LaneJob, settlement: Settlement): Command[] {

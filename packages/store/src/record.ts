@@ -2,11 +2,14 @@ import { randomInt } from 'node:crypto';
 import {
   type BodyRef,
   type Complaint,
+  type FoundSymbol,
   isTerminal,
+  type Judgement,
   type LateBounce,
   type MessageEvent,
   type MessageMeta,
   type MessageRecord,
+  type Recipient,
   type RecipientStatus,
 } from '@waypost/mail';
 
@@ -18,6 +21,9 @@ import {
  *   r<i>     the i-th recipient's status: `t`, `u` or `p` (terminal, unknown, pending), then JSON; absent means what the stage says:
  *            scheduled, queued where it is routed, else accepted
  *   e<…>     one event each, JSON
+ *   x, xn    recipients that rules added, JSON, and how many; their numbers follow those of the meta
+ *   judged   how far policy is, JSON, where it goes on later
+ *   found    what policy found, JSON
  *   v        other stored forms of the message: variantText, separated by spaces
  *   j<i>     the lane of the job whose first recipient is the i-th, while it is there
  *   b<i>     the last bounce that came later, c<i> the last complaint, JSON; n<i> how many reports there were
@@ -66,7 +72,13 @@ export function parseVariants(text: string): BodyRef[] {
 /** @returns the record, or undefined where the hash is empty. */
 export function decodeRecord(hash: Record<string, string>): MessageRecord | undefined {
   if (!hash.m) return undefined;
-  const meta = JSON.parse(hash.m) as MessageMeta;
+  const original = JSON.parse(hash.m) as MessageMeta;
+  const added = JSON.parse(hash.x ?? '[]') as Recipient[];
+  const { envelope } = original;
+  const meta =
+    added.length > 0
+      ? { ...original, envelope: { ...envelope, recipients: [...envelope.recipients, ...added] } }
+      : original;
   const stage = (hash.stage ?? 'accepted') as MessageRecord['stage'];
   const state = stage === 'scheduled' ? stage : stage === 'routed' ? 'queued' : 'accepted';
   const recipients = meta.envelope.recipients.map((_, index): RecipientStatus => {
@@ -81,7 +93,13 @@ export function decodeRecord(hash: Record<string, string>): MessageRecord | unde
     .sort((a, b) => a.event.at - b.event.at || a.serial - b.serial)
     .map(({ event }) => event);
   const variants = parseVariants(hash.v ?? '');
-  return { meta, stage, recipients, events, ...(variants.length > 0 ? { variants } : {}) };
+  return {
+    ...{ meta, stage, recipients, events },
+    ...(variants.length > 0 ? { variants } : {}),
+    ...(hash.judged ? { judged: JSON.parse(hash.judged) as Judgement } : {}),
+    ...(hash.found ? { found: JSON.parse(hash.found) as FoundSymbol[] } : {}),
+    ...(added.length > 0 ? { added: added.length } : {}),
+  };
 }
 
 function notesOf(hash: Record<string, string>, index: number): Pick<RecipientStatus, 'lateBounce' | 'complaint'> {

@@ -8,6 +8,15 @@ import type { Findings } from './findings.js';
 export interface OpenRecipient {
   readonly i: number;
   readonly recipient: Recipient;
+  /** Next hop and egress pool in place of the route's. */
+  readonly via?: Via;
+}
+
+/** Where a rule sends a message. */
+export interface Via {
+  /** As a route's `to`. */
+  readonly to?: string | undefined;
+  readonly pool?: string | undefined;
 }
 
 /** What a check thinks of a message. Unless `rcpts` (indexes) is given it is about all recipients. */
@@ -21,9 +30,16 @@ export type Verdict =
       readonly state?: 'rejected' | 'suppressed';
     }
   /** Kept until someone releases it. */
-  | { readonly kind: 'hold'; readonly reason: string }
+  | {
+      readonly kind: 'hold';
+      readonly reason: string;
+      /** How long, ms; `held.max_age` unless said. */
+      readonly for?: number;
+    }
   /** Judged again after a while, as when something that is needed is down. */
   | { readonly kind: 'defer'; readonly reason: string };
+
+export type Rejection = Extract<Verdict, { kind: 'reject' }>;
 
 export const PASS: Verdict = { kind: 'pass' };
 
@@ -57,10 +73,20 @@ export interface CheckContext {
    * `policy.scan_max`.
    */
   message(): Promise<Buffer>;
-  /** The same, taken apart once for all checks. */
+  /** The same taken apart, once for all checks. */
   mail(): Promise<ParsedMail>;
   /** The octets as they leave by what is known now: for signatures, which must be over the whole of them. */
   leaving(): Promise<Buffer | Readable>;
+  /** Refuses recipients and goes on with the check, which a verdict would end. */
+  refuse(rejection: Rejection): void;
+  /** Writes to another address in place of these recipients. */
+  redirect(address: string, rcpts: readonly number[]): void;
+  /** A further recipient of this form, whom the others do not see; no more than once a message. */
+  addRecipient(address: string): void;
+  /** Next hop and pool in place of the route's. */
+  route(via: Via, rcpts?: readonly number[]): void;
+  /** A step to be told of in dry runs. */
+  note(text: string): void;
   /** Those of the addresses that are suppressed. */
   suppressed(addresses: readonly string[]): Promise<ReadonlyMap<string, Suppression>>;
 }

@@ -1,12 +1,6 @@
-/** One thing that a check found. */
-export interface FoundSymbol {
-  /** In capitals, such as `SPF_FAIL`. */
-  readonly name: string;
-  /** What it adds to the score; negative speaks for the message. */
-  readonly score: number;
-  /** Why, for a person: at most a sentence. */
-  readonly reason: string;
-}
+import type { FoundSymbol, StoredFindings } from '@waypost/mail';
+
+export type { FoundSymbol } from '@waypost/mail';
 
 /** The results of authentication that rules, scores and sealing look at. */
 export interface AuthResults {
@@ -56,6 +50,19 @@ export class Collected implements Findings {
   /** @param tags that it has already. */
   constructor(tags: Findings['tags'] = []) {
     this.tags = [...tags];
+  }
+
+  /** @returns what was found before, to go on with. */
+  static from({ symbols, tags, facts }: StoredFindings): Collected {
+    const found = Object.assign(new Collected(tags), facts);
+    for (const symbol of symbols) found.add(symbol);
+    return found;
+  }
+
+  /** @returns all of it in a form that can be stored. */
+  stored(): StoredFindings {
+    const { symbols, tags, score: _, ...facts } = this;
+    return { symbols, tags, facts };
   }
 
   /** A symbol counts once: found again, the higher score stands. */

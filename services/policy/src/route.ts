@@ -2,7 +2,7 @@ import { laneOf, matchRoute, parseTarget, type RouteConfig, routeId } from '@way
 import { domainOf, type JobRecipient, type LaneJob, type MessageMeta } from '@waypost/mail';
 import { laneJobId } from '@waypost/queue';
 import type { ShapingPlan, SiteFinder } from '@waypost/shaping';
-import type { OpenRecipient } from './check.js';
+import type { OpenRecipient, Via } from './check.js';
 
 /** Recipients one lane job carries (RFC 5321 §4.5.3.1.8). */
 const RECIPIENTS_PER_JOB = 100;
@@ -33,11 +33,13 @@ export async function routeMessage(
 ): Promise<{ jobId: string; job: LaneJob }[]> {
   const groups = new Map<string, { job: Omit<LaneJob, 'rcpts'>; rcpts: JobRecipient[] }>();
   const places = await placesOf(meta, open, form, deps);
-  for (const { i, recipient } of open) {
-    const place = places.get(domainOf(recipient.address));
+  for (const one of open) {
+    const { i, recipient } = one;
+    const place = places.get(wayOf(one));
     if (!place) continue;
     // Domains of one site share a lane, but not a transaction: their MX sets may part while the mail waits.
-    const key = place.target.kind === 'mx' ? `${place.lane} ${place.target.domain}` : place.lane;
+    const { lane, target, route, pool = '' } = place;
+    const key = [lane, target.kind === 'mx' ? target.domain : '', route, pool].join(' ');
     let group = groups.get(key);
     if (!group) {
       group = { job: place, rcpts: [] };
@@ -57,7 +59,13 @@ export async function routeMessage(
 
 type Place = Omit<LaneJob, 'rcpts'>;
 
-/** @returns what the jobs of each domain have in common; domains without a route are left out. */
+/** @returns what recipients have in common who go the same way. */
+function wayOf({ recipient, via }: OpenRecipient): string {
+  const domain = domainOf(recipient.address);
+  return via ? `${domain} ${via.to ?? ''} ${via.pool ?? ''}` : domain;
+}
+
+/** @returns what the jobs of each way have in common; domains without a route are left out. */
 async function placesOf(
   meta: MessageMeta,
   open: readonly OpenRecipient[],
@@ -67,19 +75,31 @@ async function placesOf(
   const { tenant } = meta.origin;
   const { tags } = meta;
   const shared = common(meta, form);
-  const domains = [...new Set(open.map(({ recipient }) => domainOf(recipient.address)))];
+  const ways = new Map(open.map((one) => [wayOf(one), one]));
   const found = await Promise.all(
-    domains.map(async (domain): Promise<[string, Place] | undefined> => {
-      const route = routeOf(meta, domain, routes);
+    [...ways].map(async ([way, { recipient, via }]): Promise<[string, Place] | undefined> => {
+      const domain = domainOf(recipient.address);
+      const route = routeFor(meta, domain, via, routes);
       if (!route) return undefined;
       const target = parseTarget(route.to, domain);
       const site = target.kind === 'mx' ? await sites.find(domain) : undefined;
       const { pool } = route;
       const lane = plan.lane({ base: site ?? laneOf(target), domain, tenant, tags, pool });
-      return [domain, { ...shared, lane, target, route: routeId(route), ...(pool ? { pool } : {}) }];
+      return [way, { ...shared, lane, target, route: route.id, ...(pool ? { pool } : {}) }];
     }),
   );
   return new Map(found.filter((entry) => entry !== undefined));
+}
+
+/**
+ * @returns where a recipient's mail goes: by its route, or by a rule. A next hop that a rule names has the credentials and TLS
+ *   settings of a route that leads there too, and else none.
+ */
+function routeFor(meta: MessageMeta, domain: string, via: Via | undefined, routes: readonly RouteConfig[]) {
+  const route = via?.to === undefined ? routeOf(meta, domain, routes) : routes.find(({ to }) => to === via.to);
+  const to = via?.to ?? route?.to;
+  if (to === undefined) return undefined;
+  return { to, pool: via?.pool ?? route?.pool, id: route ? routeId(route) : '' };
 }
 
 function common(meta: MessageMeta, form: LeavingForm): Omit<LaneJob, 'lane' | 'target' | 'route' | 'rcpts'> {

@@ -3,10 +3,13 @@ import { PolicyConsumer } from '@waypost/queue';
 import type { RedisHandle } from '@waypost/redis';
 import type { Service } from '@waypost/runtime';
 import { Keyring } from '@waypost/signing';
+import { takeWindow } from '@waypost/store';
 import { configuredChecks } from './checks/index.js';
+import { Judge } from './judge.js';
+import type { TakeCount } from './rules/act.js';
 import { PolicyWorker, type WorkerDeps } from './worker.js';
 
-export interface PolicyDeps extends Omit<WorkerDeps, 'checks' | 'executor'> {
+export interface PolicyDeps extends Omit<WorkerDeps, 'judge' | 'executor'> {
   readonly redis: RedisHandle;
   readonly resolver: MailResolver;
   /** This process, unique for its life. */
@@ -17,8 +20,10 @@ export interface PolicyDeps extends Omit<WorkerDeps, 'checks' | 'executor'> {
 export function createPolicy(deps: PolicyDeps): Service {
   const { runtime, config, redis, queue, replica, resolver } = deps;
   const keyring = new Keyring({ settings: () => config().dkim, resolver });
-  const checks = configuredChecks({ config, runtime, keyring, resolver });
-  const worker = new PolicyWorker({ ...deps, executor: redis.group, checks });
+  const take: TakeCount = (key, rate, amount) => takeWindow(redis.group, key, rate, amount);
+  const checks = configuredChecks({ config, runtime, keyring, resolver, take });
+  const judge = new Judge({ ...deps, checks });
+  const worker = new PolicyWorker({ ...deps, judge, executor: redis.group });
   const consumer = new PolicyConsumer({
     redis,
     queue,

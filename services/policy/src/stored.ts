@@ -1,67 +1,50 @@
 import type { Readable } from 'node:stream';
-import type { MessageMeta } from '@waypost/mail';
-import type { Spool } from '@waypost/spool';
+import type { BodyRef, MessageMeta } from '@waypost/mail';
+import { type ParsedMail, parseMail } from '@waypost/mime';
 import type { Source } from './form.js';
+import type { ScanMemory } from './scan-memory.js';
 
-/** Octets of messages that checks may have in memory at once; those that find no room wait in line. */
-export class ScanMemory {
-  #used = 0;
-  readonly #waiting: { readonly octets: number; readonly go: () => void }[] = [];
-
-  constructor(private readonly limit: () => number) {}
-
-  /** Resolves when there is room; one message alone always finds it. @returns what gives it back. */
-  async take(octets: number): Promise<() => void> {
-    if (this.#waiting.length > 0 || !this.#fits(octets)) {
-      await new Promise<void>((go) => this.#waiting.push({ octets, go }));
-    } else {
-      this.#used += octets;
-    }
-    return () => {
-      this.#used -= octets;
-      for (let next = this.#waiting[0]; next && this.#fits(next.octets); next = this.#waiting[0]) {
-        this.#waiting.shift();
-        this.#used += next.octets;
-        next.go();
-      }
-    };
-  }
-
-  #fits(octets: number): boolean {
-    return this.#used === 0 || this.#used + octets <= this.limit();
-  }
+export interface StoredDeps {
+  /** Reads a stored body. */
+  readonly read: (ref: BodyRef) => Promise<Buffer | Readable>;
+  readonly memory: ScanMemory;
+  /** Octets that `message` reads at most. */
+  readonly scanMax: number;
 }
 
 /** A stored message as checks read it; nothing is read before one asks. */
 export class StoredMessage implements Source {
-  #message: Promise<Buffer> | undefined;
-  #release: (() => void) | undefined;
+  readonly #messages = new Map<string, Promise<Buffer>>();
+  readonly #mails = new Map<string, Promise<ParsedMail>>();
+  readonly #releases: (() => void)[] = [];
 
-  /** @param scanMax octets that `message` reads at most. */
   constructor(
-    private readonly meta: MessageMeta,
-    private readonly deps: { readonly spool: Spool; readonly memory: ScanMemory; readonly scanMax: number },
+    private readonly meta: Pick<MessageMeta, 'id' | 'body'>,
+    private readonly deps: StoredDeps,
   ) {}
 
-  body(): Promise<Buffer | Readable> {
-    return this.deps.spool.read(this.meta.id, this.meta.body);
+  body(ref: BodyRef = this.meta.body): Promise<Buffer | Readable> {
+    return this.deps.read(ref);
   }
 
-  message(): Promise<Buffer> {
-    this.#message ??= this.#read();
-    return this.#message;
+  message(ref: BodyRef = this.meta.body): Promise<Buffer> {
+    return once(this.#messages, ref, () => this.#read(ref));
+  }
+
+  mail(ref: BodyRef = this.meta.body): Promise<ParsedMail> {
+    return once(this.#mails, ref, async () => parseMail(await this.message(ref)));
   }
 
   /** Gives back the memory; to be called when the message is judged. */
   close(): void {
-    this.#release?.();
-    this.#release = undefined;
+    for (const release of this.#releases.splice(0)) release();
   }
 
-  async #read(): Promise<Buffer> {
+  async #read(ref: BodyRef): Promise<Buffer> {
     const { memory, scanMax } = this.deps;
-    this.#release = await memory.take(Math.min(this.meta.body.size, scanMax));
-    const body = await this.body();
+    // Who holds some already does not wait for more, or two could wait for each other.
+    if (this.#releases.length === 0) this.#releases.push(await memory.take(Math.min(ref.size, scanMax)));
+    const body = await this.body(ref);
     if (Buffer.isBuffer(body)) return body.subarray(0, scanMax);
     const chunks: Buffer[] = [];
     let size = 0;
@@ -73,4 +56,13 @@ export class StoredMessage implements Source {
     }
     return Buffer.concat(chunks).subarray(0, scanMax);
   }
+}
+
+function once<T>(known: Map<string, Promise<T>>, { variant = '' }: BodyRef, make: () => Promise<T>): Promise<T> {
+  let one = known.get(variant);
+  if (!one) {
+    one = make();
+    known.set(variant, one);
+  }
+  return one;
 }

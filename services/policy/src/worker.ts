@@ -1,52 +1,40 @@
-import type { Config } from '@waypost/config';
-import type { MessageEvent, MessageMeta, MessageRecord, RecipientStatus } from '@waypost/mail';
-import { isTerminal, wantsDsn } from '@waypost/mail';
+import {
+  isTerminal,
+  type MessageEvent,
+  type MessageMeta,
+  type MessageRecord,
+  type RecipientStatus,
+  wantsDsn,
+} from '@waypost/mail';
 import { addToLanes, isRedisTrouble, type PolicyJob, type PolicyQueue } from '@waypost/queue';
 import type { Command, Executor } from '@waypost/redis';
-import type { Runtime } from '@waypost/runtime';
 import { planOf, type SiteFinder } from '@waypost/shaping';
-import type { Draft, Spool } from '@waypost/spool';
-import {
-  beginningOf,
-  type Committer,
-  type MessageStore,
-  makeNotice,
-  type Suppression,
-  type SuppressionStore,
-  type TrailStore,
-} from '@waypost/store';
-import type { Check } from './check.js';
-import { type Evaluation, evaluate } from './evaluate.js';
+import { beginningOf, type Committer, type MessageStore, makeNotice, type TrailStore } from '@waypost/store';
+import { toJudgement } from './carry.js';
+import type { Evaluation } from './evaluate.js';
 import { Collected } from './findings.js';
-import type { Form } from './form.js';
+import type { Judge, JudgeDeps, Leaving } from './judge.js';
 import { ReportHandler } from './returned/handler.js';
-import { type LeavingForm, routeMessage } from './route.js';
-import { ScanMemory, StoredMessage } from './stored.js';
+import { routeMessage } from './route.js';
 
-export interface WorkerDeps {
-  readonly runtime: Runtime;
-  readonly config: () => Config;
+export interface WorkerDeps extends Omit<JudgeDeps, 'checks'> {
   readonly executor: Executor;
-  readonly spool: Spool;
   readonly store: MessageStore;
   readonly committer: Committer;
-  readonly suppressions: SuppressionStore;
   readonly trails: TrailStore;
   readonly queue: PolicyQueue;
   readonly sites: SiteFinder;
-  readonly checks: readonly Check[];
+  readonly judge: Judge;
 }
 
 /** Judges the messages of one policy job. */
 export class PolicyWorker {
   /** Messages that a job ends, until its verdicts are recorded. */
   readonly #ended = new WeakMap<PolicyJob, MessageRecord[]>();
-  readonly #memory: ScanMemory;
 
   readonly #reports: ReportHandler;
 
   constructor(private readonly deps: WorkerDeps) {
-    this.#memory = new ScanMemory(() => deps.config().policy.scan_memory);
     this.#reports = new ReportHandler(deps);
   }
 
@@ -80,6 +68,8 @@ export class PolicyWorker {
         refused: [],
         forms: [],
         findings: new Collected(record.meta.tags),
+        added: [],
+        done: [],
       } as const;
       return this.#record(record, evaluation, ended, record.meta.traceparent ?? '');
     }
@@ -113,7 +103,7 @@ export class PolicyWorker {
     }
     // Handed over, held or canceled already: a replayed job changes nothing.
     if (record.stage !== 'accepted' && record.stage !== 'scheduled') return [];
-    const { runtime, spool, suppressions, checks, config } = this.deps;
+    const { runtime, judge } = this.deps;
     const { meta } = record;
     const started = performance.now();
     const span = runtime.tracer.start('policy', {
@@ -121,26 +111,15 @@ export class PolicyWorker {
       kind: 'consumer',
       attributes: { 'waypost.service': 'policy', 'messaging.message.id': meta.id },
     });
-    const stored = new StoredMessage(meta, { spool, memory: this.#memory, scanMax: config().policy.scan_max });
     try {
-      const evaluation = await evaluate(
-        record,
-        checks,
-        {
-          body: () => stored.body(),
-          message: () => stored.message(),
-          scores: () => config().spam.scores,
-          suppressed: async (addresses) => (anySuppressed ? suppressions.find(addresses, meta.origin.tenant) : NONE),
-        },
-        (error, check) => runtime.log.error({ id: meta.id, check, error: error.message }, 'a policy check failed'),
-      );
-      runtime.metrics.policySeconds.observe((performance.now() - started) / 1000);
-      runtime.metrics.policyVerdicts.inc({ verdict: evaluation.open.length === 0 ? 'reject' : evaluation.kind });
-      span.set('waypost.verdict', evaluation.kind);
-      return await this.#record(record, evaluation, ended, span.traceparent);
+      return await judge.judge(record, { anySuppressed }, async (evaluation) => {
+        runtime.metrics.policySeconds.observe((performance.now() - started) / 1000);
+        runtime.metrics.policyVerdicts.inc({ verdict: evaluation.open.length === 0 ? 'reject' : evaluation.kind });
+        span.set('waypost.verdict', evaluation.kind);
+        return await this.#record(record, evaluation, ended, span.traceparent);
+      });
     } finally {
       span.end();
-      stored.close();
     }
   }
 
@@ -152,8 +131,8 @@ export class PolicyWorker {
   ): Promise<Command[]> {
     const { meta } = record;
     const now = Date.now();
-    const drafts: Draft[] = [];
-    const jobs = judged.kind === 'pass' ? await this.#route(record, traceparent, judged, drafts) : [];
+    const leaving = await this.deps.judge.leaving(record, judged);
+    const jobs = judged.kind === 'pass' ? await this.#route(record, traceparent, judged, leaving) : [];
     const evaluation = this.#final(judged, meta, jobs, now);
     if (evaluation.open.length === 0) ended.push(record);
     const refused = evaluation.refused.map(({ i, reply, state }) => ({
@@ -167,7 +146,7 @@ export class PolicyWorker {
       return [];
     });
     if (evaluation.open.length === 0 || evaluation.kind === 'hold' || evaluation.kind === 'defer') {
-      return [...this.#stay(record, evaluation, refused, events, now), ...notices];
+      return [...this.#stay(record, evaluation, leaving, refused, events, now), ...notices];
     }
     const lanes = [...new Set(jobs.map(({ job }) => job.lane))];
     const queued: MessageEvent = { type: 'Queued', id: meta.id, at: now, detail: lanes.join(' '), traceparent };
@@ -175,7 +154,8 @@ export class PolicyWorker {
     this.deps.runtime.log.event(queued);
     const { bounces } = this.deps.config();
     return [
-      ...this.deps.store.keepVariants(drafts),
+      ...this.deps.store.keepVariants(leaving.drafts),
+      ...this.deps.store.addRecipients(meta.id, allAdded(record, judged)),
       ...addToLanes(jobs),
       ...(bounces.secret === '' ? [] : this.deps.trails.put(meta, bounces.keep)),
       ...this.deps.store.transition({
@@ -183,47 +163,37 @@ export class PolicyWorker {
         outcomes: refused,
         events,
         jobs: jobs.map(({ job }) => ({ first: job.rcpts[0]?.i ?? 0, lane: job.lane })),
+        ...found(judged),
         stage: 'routed',
       }),
       ...notices,
     ];
   }
 
-  /** @param drafts takes the bodies that are to be stored with the verdict. */
   async #route(
     { meta, variants = [] }: MessageRecord,
     traceparent: string,
-    { open, forms, findings }: Evaluation,
-    drafts: Draft[],
+    { open, findings }: Evaluation,
+    { forms, drafts }: Leaving,
   ): Promise<Awaited<ReturnType<typeof routeMessage>>> {
     const config = this.deps.config();
     const deps = { routes: config.routes, plan: planOf(config), sites: this.deps.sites };
     const tags = findings.tags.length > 0 ? { tags: findings.tags } : {};
-    const described = await Promise.all(forms.map((form) => this.#describe(meta, form, drafts)));
     // Whoever ends the message last drops all of it.
     const bodies = [meta.body, ...variants, ...drafts.map(({ ref }) => ref)];
     const jobs = await Promise.all(
-      forms.map((form, at) => {
-        const leaving = described[at] as LeavingForm;
-        const also = bodies.filter(({ variant }) => variant !== leaving.ref.variant);
-        const mine = open.filter(({ i }) => form.rcpts.has(i));
-        const whole = { ...leaving, ...(also.length > 0 ? { also } : {}) };
-        return routeMessage({ ...meta, ...tags, traceparent }, mine, whole, deps);
+      forms.map(({ rcpts, ...form }) => {
+        const also = bodies.filter(({ variant }) => variant !== form.ref.variant);
+        const mine = forms.length === 1 ? open : open.filter(({ i }) => rcpts.includes(i));
+        return routeMessage(
+          { ...meta, ...tags, traceparent },
+          mine,
+          { ...form, ...(also.length > 0 ? { also } : {}) },
+          deps,
+        );
       }),
     );
     return jobs.flat();
-  }
-
-  async #describe(meta: MessageMeta, form: Form, drafts: Draft[]): Promise<LeavingForm> {
-    const { prepend, replaced } = form;
-    const cut = await form.cut();
-    const draft = replaced ? await this.deps.spool.storeVariant(meta.id, replaced) : undefined;
-    if (draft) drafts.push(draft);
-    return {
-      ref: draft?.ref ?? meta.body,
-      ...(prepend ? { prepend } : {}),
-      ...(cut.length > 0 ? { cut } : {}),
-    };
   }
 
   /** Recipients whom no job carries, and what is put off for longer than a message may take, have failed. */
@@ -253,26 +223,34 @@ export class PolicyWorker {
 
   /** Held, deferred or refused as a whole: nothing goes to a lane. */
   #stay(
-    { meta }: MessageRecord,
-    { kind, reason, open }: Evaluation,
+    record: MessageRecord,
+    evaluation: Evaluation,
+    leaving: Leaving,
     refused: { i: number; status: RecipientStatus }[],
     events: MessageEvent[],
     now: number,
   ): Command[] {
     const { store, queue, config, runtime } = this.deps;
-    if (open.length === 0) return store.transition({ id: meta.id, outcomes: refused, events });
+    const { kind, reason, by = '', open } = evaluation;
+    const { id } = record.meta;
+    if (open.length === 0) return store.transition({ id, outcomes: refused, events, ...found(evaluation) });
     const type = kind === 'hold' ? 'Held' : 'PolicyDefer';
-    const event: MessageEvent = { type, id: meta.id, at: now, ...(reason ? { detail: reason } : {}) };
+    const event: MessageEvent = { type, id, at: now, ...(reason ? { detail: reason } : {}) };
     runtime.log.event(event);
     const all = [...events, event];
     if (kind === 'hold') {
-      const held = open.map(({ i }) => ({ i, status: { state: 'held', at: now } as RecipientStatus }));
-      return store.transition({ id: meta.id, outcomes: [...refused, ...held], events: all, stage: 'held' });
+      const longest = record.meta.receivedAt + config().delivery.max_age;
+      const until = Math.min(now + (evaluation.holdFor ?? config().held.max_age ?? Number.POSITIVE_INFINITY), longest);
+      const note = record.judged?.hold ?? { by, reason: reason ?? '', since: now, until };
+      return [
+        ...store.keepVariants(leaving.drafts),
+        ...store.hold(record, toJudgement(record, evaluation, leaving, note), { refused, events: all }),
+      ];
     }
     const at = now + config().policy.retry;
     return [
-      ...store.transition({ id: meta.id, outcomes: refused, events: all }),
-      ...queue.add([meta.id], { jobId: `${meta.id}~${now}`, at }),
+      ...store.transition({ id, outcomes: refused, events: all }),
+      ...queue.add([id], { jobId: `${id}~${now}`, at }),
     ];
   }
 
@@ -309,5 +287,16 @@ export class PolicyWorker {
   }
 }
 
+/** @returns what is kept of the findings, to explain what became of the message. */
+function found({ findings: { symbols } }: Evaluation): { fields?: Record<string, string> } {
+  return symbols.length > 0 ? { fields: { found: JSON.stringify(symbols) } } : {};
+}
+
+/** @returns the recipients that rules have added, those of earlier judgements first. */
+function allAdded({ meta, added = 0 }: MessageRecord, judged: Evaluation) {
+  if (judged.added.length === 0) return [];
+  const { recipients } = meta.envelope;
+  return [...recipients.slice(recipients.length - added), ...judged.added];
+}
+
 const REFUSALS = { rejected: 'Rejection', suppressed: 'Suppressed', expired: 'Expiration' } as const;
-const NONE: ReadonlyMap<string, Suppression> = new Map();

@@ -16,7 +16,8 @@ local stage = redis.call('HGET', KEYS[1], 'stage')
 if not stage then return -1 end
 if stage ~= 'accepted' and stage ~= 'scheduled' and stage ~= 'held' then return 0 end
 local meta = redis.call('HGET', KEYS[1], 'm')
-for i = 0, #cjson.decode(meta).envelope.recipients - 1 do
+local added = tonumber(redis.call('HGET', KEYS[1], 'xn') or '0')
+for i = 0, #cjson.decode(meta).envelope.recipients + added - 1 do
   local before = redis.call('HGET', KEYS[1], 'r' .. i)
   if not before or string.sub(before, 1, 1) ~= 't' then redis.call('HSET', KEYS[1], 'r' .. i, ARGV[4]) end
 end

@@ -6,10 +6,10 @@ import { dropVariants } from './keep-variant.js';
  * changes nothing; nor does a late one change the stage of a message that has ended. With the last recipient terminal
  * the inline bodies go and the record starts to expire.
  *   KEYS[1] record · KEYS[2] inline body · KEYS[3] messages with a recipient whose outcome is unknown, a sorted set by time
- *   ARGV[1] ms the record is kept afterwards · ARGV[2] new stage, or '' · ARGV[3] number of events · ARGV[4] number of jobs
+ *   ARGV[1] ms the record is kept afterwards · ARGV[2] new stage, or '' · ARGV[3] number of events · ARGV[4] number of fields
  *   ARGV[5] message id · ARGV[6] now, ms since the epoch
- *   ARGV[..] event field, event JSON pairs · then job field, lane pairs ('' for a job that is over) · then recipient
- *   field, status pairs
+ *   ARGV[..] event field, event JSON pairs · then other field, value pairs ('' for one that goes, as a job that is over) ·
+ *   then recipient field, status pairs
  *   returns recipients still open, or -1 where there is no such record
  */
 export const settleScript: Script = {

@@ -23,8 +23,10 @@ const ORDER: readonly RecipientState[] = [
 ];
 
 /** @returns a message as `GET /v1/emails/{id}` shows it. */
-export function emailOf({ meta, recipients }: MessageRecord): Record<string, unknown> {
-  const { envelope, display = {} } = meta;
+export function emailOf({ meta, recipients: all, added = 0 }: MessageRecord): Record<string, unknown> {
+  const { display = {} } = meta;
+  const envelope = { ...meta.envelope, recipients: meta.envelope.recipients.slice(0, all.length - added) };
+  const recipients = all.slice(0, all.length - added);
   const states = recipients.map(({ state }) => state);
   const worst = ORDER.find((state) => states.includes(state)) ?? 'accepted';
   const heard = recipients.some(({ complaint }) => complaint?.proven)
@@ -76,17 +78,20 @@ function complaintOf({ complaint }: Partial<RecipientStatus> = {}) {
 }
 
 /** @returns a message's events as `GET /v1/emails/{id}/events` shows them, the oldest first. */
-export function eventsOf({ meta, events }: MessageRecord): Record<string, unknown> {
-  const addresses = meta.envelope.recipients.map(({ address }) => address);
+export function eventsOf({ meta, events, added = 0 }: MessageRecord): Record<string, unknown> {
+  const { recipients } = meta.envelope;
+  const addresses = recipients.slice(0, recipients.length - added).map(({ address }) => address);
+  // What becomes of those whom rules added is not the sender's to know.
+  const theirs = ({ rcpts }: MessageEvent) => !rcpts || rcpts.some((at) => at < addresses.length);
   const show = (event: MessageEvent) => ({
     type: event.type,
     created_at: iso(event.at),
-    recipients: event.rcpts ? event.rcpts.map((at) => addresses[at] ?? '') : addresses,
+    recipients: event.rcpts?.flatMap((at) => addresses[at] ?? []) ?? addresses,
     response: event.reply ?? null,
     cause: event.cause ?? null,
     remote: event.remote ?? null,
     attempt: event.attempt ?? null,
     detail: event.detail ?? event.lane ?? null,
   });
-  return { object: 'list', data: events.map(show) };
+  return { object: 'list', data: events.filter(theirs).map(show) };
 }

@@ -1,4 +1,5 @@
 import type { Check } from '../check.js';
+import type { TakeCount } from '../rules/act.js';
 import { arcCheck } from './arc.js';
 import { attachmentsCheck } from './attachments.js';
 import { type AuthDeps, authCheck } from './auth.js';
@@ -9,6 +10,7 @@ import { loopCheck } from './loop.js';
 import { milterCheck } from './milter.js';
 import { recipientsCheck } from './recipients.js';
 import { rspamdCheck } from './rspamd.js';
+import { rulesCheck } from './rules.js';
 import { sizeCheck } from './size.js';
 import { spamCheck } from './spam.js';
 import { spamVerdictCheck } from './spam-verdict.js';
@@ -16,7 +18,7 @@ import { spamdCheck } from './spamd.js';
 import { suppressionCheck } from './suppression.js';
 import { traceCheck } from './trace.js';
 
-export type CheckDeps = AuthDeps & DkimDeps & FilterDeps;
+export type CheckDeps = AuthDeps & DkimDeps & FilterDeps & { readonly take: TakeCount };
 
 /**
  * @param deps whose configuration is read at each use, so that a reload holds for the next message.
@@ -38,6 +40,7 @@ export function configuredChecks(deps: CheckDeps): Check[] {
     clamdCheck(deps),
     milterCheck(deps),
     spamVerdictCheck(deps),
+    rulesCheck(() => config().rules, deps.take),
     arcCheck(deps),
     dkimCheck(deps),
     traceCheck,
