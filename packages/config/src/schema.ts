@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { abuseSections } from './abuse-schema.js';
 import { authSections } from './auth-schema.js';
 import { bounceSections } from './bounces-schema.js';
+import { classifierSections } from './classifier-schema.js';
 import { filterSections } from './filters-schema.js';
 import { heldSections } from './held-schema.js';
 import { reportSections } from './reports-schema.js';
@@ -172,6 +173,7 @@ export const configSchema = z.strictObject({
           'spamd',
           'clamd',
           'milter',
+          'classifier',
           'spam-verdict',
           'rules',
           'arc',
@@ -188,6 +190,7 @@ export const configSchema = z.strictObject({
     .prefault({}),
   routes: z.array(route).default([]),
   ...authSections,
+  ...classifierSections,
   ...filterSections,
   ...shapingSections,
   ...spamSections,

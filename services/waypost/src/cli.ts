@@ -10,6 +10,7 @@ import { addQueue } from './queue-cli.js';
 import { addReports } from './reports-cli.js';
 import { run } from './run.js';
 import { addSmoke } from './smoke.js';
+import { addSpam } from './spam-cli.js';
 import { addSuppressions } from './suppressions-cli.js';
 import { firstKey, upDefaults, upMessage } from './up.js';
 
@@ -56,6 +57,7 @@ export async function runCli(argv: readonly string[]): Promise<number> {
     code = failed ? 1 : 0;
   });
   addBans(program);
+  addSpam(program);
   addSuppressions(program, (options, work) => withRedis(options, env, work));
   addReports(program, (options, work) => withRedis(options, env, work));
   addSmoke(program, (options, work) => withRedis(options, env, work));
@@ -75,7 +77,8 @@ function isPlain(error: unknown): boolean {
   return (
     name === 'RedisSetupError' ||
     name === 'ApiError' ||
-    ['EADDRINUSE', 'EACCES', 'ECONNREFUSED'].includes(code ?? '') ||
+    name === 'UsageError' ||
+    ['EADDRINUSE', 'EACCES', 'ECONNREFUSED', 'ENOENT'].includes(code ?? '') ||
     /Redis cannot be reached/.test(String(error))
   );
 }

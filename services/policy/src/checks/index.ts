@@ -4,6 +4,7 @@ import { arcCheck } from './arc.js';
 import { attachmentsCheck } from './attachments.js';
 import { type AuthDeps, authCheck } from './auth.js';
 import { clamdCheck } from './clamd.js';
+import { classifierCheck } from './classifier.js';
 import { type DkimDeps, dkimCheck } from './dkim.js';
 import type { FilterDeps } from './filter.js';
 import { loopCheck } from './loop.js';
@@ -39,6 +40,7 @@ export function configuredChecks(deps: CheckDeps): Check[] {
     spamdCheck(deps),
     clamdCheck(deps),
     milterCheck(deps),
+    classifierCheck(deps),
     spamVerdictCheck(deps),
     rulesCheck(() => config().rules, deps.take),
     arcCheck(deps),
