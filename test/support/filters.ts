@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { generateKeyPairSync } from 'node:crypto';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -11,6 +12,9 @@ export interface FilterProcess {
   readonly address: string;
   /** Ends it without warning (SIGKILL), its children too. */
   kill(): Promise<void>;
+  /** Stops it where it stands: it takes connections still, and answers none. */
+  freeze(): void;
+  thaw(): void;
   /** Starts it again at the same address. */
   restart(): Promise<void>;
   stop(): Promise<void>;
@@ -62,6 +66,8 @@ async function supervise({ program, args, address, dir, patience = 40_000 }: Sta
   return {
     address,
     kill,
+    freeze: () => process.kill(-(child.pid as number), 'SIGSTOP'),
+    thaw: () => process.kill(-(child.pid as number), 'SIGCONT'),
     restart: start,
     stop: async () => {
       await end(child);
@@ -108,11 +114,22 @@ export async function startRspamd(): Promise<RspamdProcess> {
 logging { type = "console"; level = "warning"; }
 metric { name = "default"; actions { reject = 15; add_header = 6; greylist = 4; } }
 actions { reject = 15; add_header = 6; greylist = 4; }
+lua = "${dir}/own.lua"
 worker "normal" { bind_socket = "127.0.0.1:${port}"; count = 1; }
 worker "rspamd_proxy" {
   bind_socket = "127.0.0.1:${milter}"; milter = yes; count = 1; timeout = 10s;
   upstream "local" { default = yes; self_scan = yes; }
 }
+`,
+  );
+  // What rspamd's modules do when they want header fields changed.
+  writeFileSync(
+    join(dir, 'own.lua'),
+    `rspamd_config:register_symbol({ name = 'OWN_FIELDS', type = 'postfilter', callback = function(task)
+  if task:get_header('X-Ask') then
+    task:set_milter_reply({ add_headers = { ['X-Own'] = 'seen by rspamd' }, remove_headers = { ['X-Ask'] = 0 } })
+  end
+end })
 `,
   );
   const args = ['-f', '-i', '-c', join(dir, 'rspamd.conf')];
@@ -171,4 +188,30 @@ export async function startClamd(where: 'tcp' | 'unix', maxLength = '1M'): Promi
   );
   const address = where === 'tcp' ? `127.0.0.1:${port}` : `unix:${socket}`;
   return supervise({ program: 'clamd', args: ['-c', join(dir, 'clamd.conf')], address, dir });
+}
+
+/** OpenDKIM as a milter that signs mail of example.com. */
+export async function startOpendkim(): Promise<FilterProcess> {
+  const dir = folder('opendkim');
+  const port = await freePort();
+  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  writeFileSync(join(dir, 'key.pem'), privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
+  writeFileSync(
+    join(dir, 'opendkim.conf'),
+    [
+      'Mode s',
+      'Domain example.com',
+      'Selector test',
+      `KeyFile ${join(dir, 'key.pem')}`,
+      `Socket inet:${port}@127.0.0.1`,
+      `PidFile ${join(dir, 'opendkim.pid')}`,
+      'Canonicalization relaxed/relaxed',
+      'Background no',
+      // Its key lies below the folder for temporary files, which others may write to.
+      'RequireSafeKeys no',
+      '',
+    ].join('\n'),
+  );
+  const args = ['-f', '-l', '-x', join(dir, 'opendkim.conf')];
+  return supervise({ program: 'opendkim', args, address: `127.0.0.1:${port}`, dir });
 }

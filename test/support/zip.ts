@@ -7,6 +7,8 @@ export interface ZipFile {
   readonly encrypted?: boolean;
   /** Size that the directory claims. */
   readonly claims?: number;
+  /** Its size stands in a ZIP64 field. */
+  readonly wide?: boolean;
 }
 
 /** Writes a ZIP archive (APPNOTE.TXT 4.3), also such as no honest program writes. */
@@ -14,7 +16,7 @@ export function zip(files: readonly ZipFile[]): Buffer {
   const locals: Buffer[] = [];
   const central: Buffer[] = [];
   let at = 0;
-  for (const { name, content, encrypted = false, claims } of files) {
+  for (const { name, content, encrypted = false, claims, wide = false } of files) {
     const data = Buffer.from(content);
     const packed = deflateRawSync(data);
     const label = Buffer.from(name);
@@ -30,7 +32,16 @@ export function zip(files: readonly ZipFile[]): Buffer {
     const tail = Buffer.alloc(14);
     tail.writeUInt32LE(at, 10);
     const version = Buffer.from([20, 0]);
-    central.push(Buffer.concat([Buffer.from('PK\x01\x02', 'latin1'), version, shared, tail, label]));
+    const listed = Buffer.from(shared);
+    const extra = Buffer.alloc(wide ? 12 : 0);
+    if (wide) {
+      listed.writeUInt32LE(0xffff_ffff, 18);
+      listed.writeUInt16LE(12, 24);
+      extra.writeUInt16LE(1, 0);
+      extra.writeUInt16LE(8, 2);
+      extra.writeBigUInt64LE(BigInt(data.length), 4);
+    }
+    central.push(Buffer.concat([Buffer.from('PK\x01\x02', 'latin1'), version, listed, tail, label, extra]));
     locals.push(local);
     at += local.length;
   }

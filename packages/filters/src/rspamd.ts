@@ -43,7 +43,11 @@ export function createRspamd(settings: RspamdSettings, observer: GuardObserver):
         return readVerdict(await post({ method: 'POST', agent, headers, signal }, body));
       });
     },
-    close: () => agent.destroy(),
+    close: () => {
+      // Requests under way are answered; their connections are not kept after that.
+      agent.maxFreeSockets = 0;
+      for (const socket of Object.values(agent.freeSockets).flatMap((list) => list ?? [])) socket.destroy();
+    },
   };
 
   function post(given: RequestOptions, body: Buffer, again = true): Promise<string> {

@@ -1,5 +1,5 @@
 import { shown } from './headers.js';
-import { isJar, isOffice, officeMacro, oleMacro } from './macros.js';
+import { isJar, isOffice, officeMacro, oleMacro, remotePart } from './macros.js';
 import { contentKind } from './magic.js';
 import { ARCHIVES, checkName, readFileName } from './names.js';
 import { hasEicar } from './signatures.js';
@@ -31,7 +31,11 @@ export function checkArchive(octets: Buffer, place: ArchivePlace, report: Report
   if (broken) report('ATTACH_ARCHIVE_BROKEN', label);
   const macro = officeMacro(entries);
   if (macro) report('ATTACH_MACRO', `${shown(macro)} in ${label}`);
-  if (isOffice(entries)) return;
+  if (isOffice(entries)) {
+    const remote = remotePart(octets, entries);
+    if (remote) report('ATTACH_REMOTE_TEMPLATE', `${shown(remote)} in ${label}`);
+    return;
+  }
   if (isJar(entries)) report('ATTACH_EXECUTABLE_HIDDEN', `${label} is a Java program`);
   if (entries.some(({ encrypted }) => encrypted)) report('ATTACH_ARCHIVE_ENCRYPTED', label);
   const whole = entries.reduce((sum, { unpacked }) => sum + unpacked, 0);

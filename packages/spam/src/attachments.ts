@@ -1,7 +1,7 @@
 import type { MailPart, ParsedMail } from '@waypost/mime';
 import { checkArchive } from './archives.js';
 import { shown } from './headers.js';
-import { oleMacro } from './macros.js';
+import { oleEncrypted, oleMacro } from './macros.js';
 import { type ContentKind, contentKind } from './magic.js';
 import { pageIn } from './markup.js';
 import { checkName, DISK_IMAGES, PROGRAMS, readFileName, SCRIPTS } from './names.js';
@@ -67,10 +67,20 @@ function checkFile(part: MailPart, budget: { octets: number }, report: Report): 
     report('ATTACH_DISK_IMAGE', named(part));
   }
   if (kind === 'zip') checkArchive(part.content(), { label: named(part), budget, depth: 0 }, report);
-  const macro = kind === 'ole' ? oleMacro(part.content()) : undefined;
-  if (macro) report('ATTACH_MACRO', `${macro} in ${named(part)}`);
+  if (kind === 'ole') checkOle(part, report);
+  if (kind === 'pdf' && ACTIVE.test(octets.toString('latin1'))) report('ATTACH_PDF_ACTIVE', named(part));
   checkMatch(part, extension, kind, octets, report);
   checkPage(part, report);
+}
+
+/** Actions of a PDF that run something (ISO 32000-1 §12.6.4). */
+const ACTIVE = /\/(?:JavaScript|JS|Launch)\b/;
+
+function checkOle(part: MailPart, report: Report): void {
+  const octets = part.content();
+  const macro = oleMacro(octets);
+  if (macro) report('ATTACH_MACRO', `${macro} in ${named(part)}`);
+  if (oleEncrypted(octets)) report('ATTACH_DOCUMENT_ENCRYPTED', named(part));
 }
 
 function checkMatch(

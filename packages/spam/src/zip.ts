@@ -21,6 +21,8 @@ export interface ZipListing {
 const END = 'PK\x05\x06';
 const CENTRAL = 0x0201_4b50;
 const LOCAL = 0x0403_4b50;
+/** In place of a size that stands in a ZIP64 field. */
+const WIDE = 0xffff_ffff;
 const MOST = 2_000;
 const NAME = 1_024;
 
@@ -42,17 +44,37 @@ export function listZip(octets: Buffer): ZipListing {
   while (entries.length < MOST && at + 46 <= end && octets.readUInt32LE(at) === CENTRAL) {
     const nameLength = octets.readUInt16LE(at + 28);
     const flags = octets.readUInt16LE(at + 8);
+    const extraLength = octets.readUInt16LE(at + 30);
+    const wide = wideSizes(octets.subarray(at + 46 + nameLength, at + 46 + nameLength + extraLength));
+    const size = (place: number) => {
+      const value = octets.readUInt32LE(at + place);
+      return value === WIDE ? (wide.shift() ?? value) : value;
+    };
+    // In the order in which the wide ones stand in their field.
+    const [unpacked, packed, offset] = [size(24), size(20), size(42)];
     entries.push({
       name: octets.toString('utf8', at + 46, at + 46 + Math.min(nameLength, NAME)),
       encrypted: (flags & 1) !== 0,
       method: octets.readUInt16LE(at + 10),
-      packed: octets.readUInt32LE(at + 20),
-      unpacked: octets.readUInt32LE(at + 24),
-      at: octets.readUInt32LE(at + 42) + shift,
+      packed,
+      unpacked,
+      at: offset + shift,
     });
-    at += 46 + nameLength + octets.readUInt16LE(at + 30) + octets.readUInt16LE(at + 32);
+    at += 46 + nameLength + extraLength + octets.readUInt16LE(at + 32);
   }
   return { entries, broken: entries.length === 0 ? count > 0 || end > 22 : entries.length < Math.min(count, MOST) };
+}
+
+/** @returns the 64-bit sizes of a ZIP64 field among the extra fields (APPNOTE.TXT 4.5.3). */
+function wideSizes(extra: Buffer): number[] {
+  for (let at = 0; at + 4 <= extra.length; at += 4 + extra.readUInt16LE(at + 2)) {
+    if (extra.readUInt16LE(at) !== 1) continue;
+    const field = extra.subarray(at + 4, at + 4 + extra.readUInt16LE(at + 2));
+    return Array.from({ length: Math.min(3, Math.floor(field.length / 8)) }, (_, i) =>
+      Number(field.readBigUInt64LE(i * 8)),
+    );
+  }
+  return [];
 }
 
 /**

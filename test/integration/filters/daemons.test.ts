@@ -6,6 +6,7 @@ import {
   GTUBE,
   type RspamdProcess,
   startClamd,
+  startOpendkim,
   startRspamd,
   startSpamd,
 } from '../../support/filters.js';
@@ -131,6 +132,42 @@ describe.skipIf(lacking.length > 0)(
       });
     });
 
+    it('rspamd has header fields added and taken out', async () => {
+      const relay = await relayWith({ rspamd: { url: `http://${rspamd.address}` } });
+      await states(relay, await send(relay, 'fields', `X-Ask: fields\r\n${HARMLESS}`), 'delivered');
+      const text = arrived(relay, 'fields')[0]?.body.toString('latin1') ?? '';
+      expect(text).toContain('\r\nX-Own: seen by rspamd\r\n');
+      expect(text).not.toContain('X-Ask');
+      await relay.stop();
+    });
+
+    it.each<[string, () => FilterProcess, (address: string, call: object) => Record<string, unknown>, string]>([
+      ['rspamd', () => rspamd, (address, call) => ({ rspamd: { url: `http://${address}`, ...call } }), 'pass'],
+      ['spamd', () => spamd, (address, call) => ({ spamd: { address, ...call } }), 'hold'],
+      ['clamd', () => clamd, (address, call) => ({ clamd: { address, ...call } }), 'defer'],
+    ])('%s that hangs: messages go the way that is set', async (name, filter, settings, on_failure) => {
+      const call = { timeout: '400ms', failures: 2, cool_down: '200ms', on_failure };
+      const relay = await relayWith(settings(filter().address, call));
+      try {
+        filter().freeze();
+        const ids = await Promise.all([1, 2, 3].map((at) => send(relay, `${name} hangs ${at}`, HARMLESS)));
+        const seen = on_failure === 'pass' ? 'Delivery' : on_failure === 'hold' ? 'Held' : 'PolicyDefer';
+        for (const id of ids) {
+          await waitFor(`${seen} of ${id}`, async () => (await eventTypes(relay, id)).includes(seen));
+        }
+        filter().thaw();
+        const after = on_failure === 'hold' ? 'held' : 'delivered';
+        for (const id of ids) await states(relay, id, after);
+        await waitFor('the filter to be in use again', async () => {
+          await send(relay, `${name} again`, HARMLESS);
+          return (await relay.waypost.metric('waypost_filter_breaker')) === 0;
+        });
+      } finally {
+        filter().thaw();
+        await relay.stop();
+      }
+    });
+
     describe('killed in mid-traffic', () => {
       const down = { failures: 2, cool_down: '300ms', timeout: '3s' };
       it.each<[string, () => Promise<FilterProcess>, (address: string) => Record<string, unknown>, string]>([
@@ -194,6 +231,36 @@ describe.skipIf(lacking.length > 0)(
     });
   },
 );
+
+const noMilter = missing('opendkim');
+
+describe.skipIf(noMilter.length > 0)(`a milter (needs ${noMilter.join(', ') || 'opendkim'})`, () => {
+  it('adds its header field to the message as it stands, and is waited for while it is down', async () => {
+    const opendkim = await startOpendkim();
+    const relay = await startRelay({
+      listeners: LISTENERS,
+      config: {
+        filters: { milters: [{ name: 'opendkim', address: `inet:${opendkim.address.replace(/(.*):(.*)/, '$2@$1')}` }] },
+        policy: { retry: '300ms', checks: CHECKS },
+      },
+    });
+    try {
+      await states(relay, await send(relay, 'signed', HARMLESS), 'delivered');
+      const body = arrived(relay, 'signed')[0]?.body ?? Buffer.alloc(0);
+      expect(body.toString('latin1')).toMatch(/^DKIM-Signature: v=1; a=rsa-sha256;[^:]*\bd=example\.com;/m);
+      expect(body.subarray(-HARMLESS.length).toString()).toBe(HARMLESS);
+      await opendkim.kill();
+      const id = await send(relay, 'later', HARMLESS);
+      await waitFor('a deferral', async () => (await eventTypes(relay, id)).includes('PolicyDefer'));
+      await opendkim.restart();
+      await states(relay, id, 'delivered');
+      expect(arrived(relay, 'later')).toHaveLength(1);
+    } finally {
+      await relay.stop();
+      await opendkim.stop();
+    }
+  });
+});
 
 /** Without our own heuristics, so that what stops a message is the filter. */
 const CHECKS = [

