@@ -4,6 +4,7 @@ import { checkAbuse } from './check-abuse.js';
 import { checkAuth } from './check-auth.js';
 import { checkBounces } from './check-bounces.js';
 import { checkArc, checkDkim } from './check-signing.js';
+import { checkSmime } from './check-smime.js';
 import { parseEndpoint } from './endpoint.js';
 import { Networks } from './networks.js';
 import { parseProxy } from './proxy.js';
@@ -36,6 +37,7 @@ export function checkMeaning(config: Config): string[] {
     ...repeated(config.rules.map(({ name }) => name)).map(
       (name) => `rules "${name}": the name is taken; give each rule its own`,
     ),
+    ...checkSmime(config.smime),
     ...[...config.shaping, ...config.providers].flatMap(({ replies }, index) => checkReplies(index, replies)),
   ];
   if ((config.held.max_age ?? 0) > config.delivery.max_age) {

@@ -24,6 +24,7 @@ export type {
 export * from './schema.js';
 export type { EgressPool, EgressSource, ProviderRule, ReplyRule, ShapingRule } from './shaping-schema.js';
 export type { ArcSettings, DkimDomain, DkimSettings } from './signing-schema.js';
+export type { SmimeIdentity, SmimeSettings } from './smime-schema.js';
 export * from './source.js';
 export type { DnsListConfig, SpamConfig, SpamThresholds } from './spam-schema.js';
 export type { SuppressionRule } from './suppressions-schema.js';

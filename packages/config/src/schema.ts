@@ -9,6 +9,7 @@ import { reportSections } from './reports-schema.js';
 import { rulesSections } from './rules-schema.js';
 import { shapingSections } from './shaping-schema.js';
 import { signingSections } from './signing-schema.js';
+import { smimeSections } from './smime-schema.js';
 import { spamSections } from './spam-schema.js';
 import { suppressionSections } from './suppressions-schema.js';
 import { bytes, duration } from './units.js';
@@ -176,6 +177,7 @@ export const configSchema = z.strictObject({
           'classifier',
           'spam-verdict',
           'rules',
+          'smime',
           'arc',
           'dkim',
           'trace',
@@ -197,6 +199,7 @@ export const configSchema = z.strictObject({
   ...suppressionSections,
   ...reportSections,
   ...signingSections,
+  ...smimeSections,
   ...bounceSections,
   ...abuseSections,
   ...rulesSections,

@@ -14,6 +14,7 @@ const RELOADED = [
   'arc',
   'rules',
   'held',
+  'smime',
 ] as const;
 const SETTLE = 200;
 

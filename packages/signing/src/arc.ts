@@ -18,7 +18,7 @@ export interface ArcInput extends SignedContent {
 /** A chain has no more sets than this (RFC 8617 §4.2.1). */
 const MOST_SETS = 50;
 /** The fields of a set, in the order in which a seal covers them (RFC 8617 §5.1.1). */
-const ORDER = ['arc-authentication-results', 'arc-message-signature', 'arc-seal'] as const;
+const ORDER = ['arc-authentication-results', 'arc-message-signature', 'arc-seal'];
 const SEAL = 2;
 
 /**
@@ -75,7 +75,7 @@ function readSets(header: Buffer): Map<number, ArcSet> {
   const text = header.toString('latin1');
   const sets = new Map<number, { place: number; field: string; ended: boolean }[]>();
   for (const span of headerFields(header, header.length)) {
-    const place = ORDER.findIndex((name) => name === span.name);
+    const place = ORDER.indexOf(span.name);
     const instance = place < 0 ? undefined : instanceOf(text, span);
     if (instance === undefined) continue;
     const field = relaxedField(text.slice(span.start, span.end));

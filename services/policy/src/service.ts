@@ -3,10 +3,12 @@ import { PolicyConsumer } from '@waypost/queue';
 import type { RedisHandle } from '@waypost/redis';
 import type { Service } from '@waypost/runtime';
 import { Keyring } from '@waypost/signing';
+import { createSmimePool } from '@waypost/smime';
 import { takeWindow } from '@waypost/store';
 import { configuredChecks } from './checks/index.js';
 import { Judge } from './judge.js';
 import type { TakeCount } from './rules/act.js';
+import { SmimeMaterial } from './smime-material.js';
 import { PolicyWorker, type WorkerDeps } from './worker.js';
 
 export interface PolicyDeps extends Omit<WorkerDeps, 'judge' | 'executor'> {
@@ -21,7 +23,9 @@ export function createPolicy(deps: PolicyDeps): Service {
   const { runtime, config, redis, queue, replica, resolver } = deps;
   const keyring = new Keyring({ settings: () => config().dkim, resolver });
   const take: TakeCount = (key, rate, amount) => takeWindow(redis.group, key, rate, amount);
-  const checks = configuredChecks({ config, runtime, keyring, resolver, take });
+  const material = new SmimeMaterial(config, runtime.log);
+  const pool = createSmimePool();
+  const checks = configuredChecks({ config, runtime, keyring, resolver, take, material, pool });
   const judge = new Judge({ ...deps, checks });
   const worker = new PolicyWorker({ ...deps, judge, executor: redis.group });
   const consumer = new PolicyConsumer({
@@ -36,8 +40,11 @@ export function createPolicy(deps: PolicyDeps): Service {
   });
   return {
     name: 'policy',
-    start: () => consumer.start(),
-    stop: (deadline) => consumer.drain(deadline),
+    start: async () => {
+      await material.load();
+      await consumer.start();
+    },
+    stop: (deadline) => consumer.drain(deadline).finally(() => pool.close()),
     ready: () => (redis.group.available ? undefined : 'Redis cannot be reached'),
   };
 }

@@ -9,6 +9,7 @@ import { EmbeddedRedisError } from './embedded-redis.js';
 import { addQueue } from './queue-cli.js';
 import { addReports } from './reports-cli.js';
 import { run } from './run.js';
+import { addSmime } from './smime-cli.js';
 import { addSmoke } from './smoke.js';
 import { addSpam } from './spam-cli.js';
 import { addSuppressions } from './suppressions-cli.js';
@@ -58,6 +59,7 @@ export async function runCli(argv: readonly string[]): Promise<number> {
   });
   addBans(program);
   addSpam(program);
+  addSmime(program, env);
   addSuppressions(program, (options, work) => withRedis(options, env, work));
   addReports(program, (options, work) => withRedis(options, env, work));
   addSmoke(program, (options, work) => withRedis(options, env, work));

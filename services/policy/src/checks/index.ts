@@ -13,13 +13,15 @@ import { recipientsCheck } from './recipients.js';
 import { rspamdCheck } from './rspamd.js';
 import { rulesCheck } from './rules.js';
 import { sizeCheck } from './size.js';
+import { smimeCheck } from './smime.js';
+import type { SmimeDeps } from './smime-deps.js';
 import { spamCheck } from './spam.js';
 import { spamVerdictCheck } from './spam-verdict.js';
 import { spamdCheck } from './spamd.js';
 import { suppressionCheck } from './suppression.js';
 import { traceCheck } from './trace.js';
 
-export type CheckDeps = AuthDeps & DkimDeps & FilterDeps & { readonly take: TakeCount };
+export type CheckDeps = AuthDeps & DkimDeps & FilterDeps & SmimeDeps & { readonly take: TakeCount };
 
 /**
  * @param deps whose configuration is read at each use, so that a reload holds for the next message.
@@ -43,6 +45,7 @@ export function configuredChecks(deps: CheckDeps): Check[] {
     classifierCheck(deps),
     spamVerdictCheck(deps),
     rulesCheck(() => config().rules, deps.take),
+    smimeCheck(deps),
     arcCheck(deps),
     dkimCheck(deps),
     traceCheck,
