@@ -1,2 +1,3 @@
 export * from './parse.js';
+export * from './reader.js';
 export * from './report.js';

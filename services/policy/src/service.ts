@@ -1,3 +1,4 @@
+import { ReportReader } from '@waypost/bounces';
 import type { MailResolver } from '@waypost/dns';
 import { PolicyConsumer } from '@waypost/queue';
 import type { RedisHandle } from '@waypost/redis';
@@ -11,7 +12,7 @@ import type { TakeCount } from './rules/act.js';
 import { SmimeMaterial } from './smime-material.js';
 import { PolicyWorker, type WorkerDeps } from './worker.js';
 
-export interface PolicyDeps extends Omit<WorkerDeps, 'judge' | 'executor'> {
+export interface PolicyDeps extends Omit<WorkerDeps, 'judge' | 'executor' | 'reader'> {
   readonly redis: RedisHandle;
   readonly resolver: MailResolver;
   /** This process, unique for its life. */
@@ -27,7 +28,8 @@ export function createPolicy(deps: PolicyDeps): Service {
   const pool = createSmimePool();
   const checks = configuredChecks({ config, runtime, keyring, resolver, take, material, pool });
   const judge = new Judge({ ...deps, checks });
-  const worker = new PolicyWorker({ ...deps, judge, executor: redis.group });
+  const reader = new ReportReader();
+  const worker = new PolicyWorker({ ...deps, judge, reader, executor: redis.group });
   const consumer = new PolicyConsumer({
     redis,
     queue,
@@ -44,7 +46,7 @@ export function createPolicy(deps: PolicyDeps): Service {
       await material.load();
       await consumer.start();
     },
-    stop: (deadline) => consumer.drain(deadline).finally(() => pool.close()),
+    stop: (deadline) => consumer.drain(deadline).finally(() => Promise.all([pool.close(), reader.close()])),
     ready: () => (redis.group.available ? undefined : 'Redis cannot be reached'),
   };
 }

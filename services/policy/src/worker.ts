@@ -1,3 +1,4 @@
+import type { ReportReader } from '@waypost/bounces';
 import {
   isTerminal,
   type MessageEvent,
@@ -22,6 +23,7 @@ export interface WorkerDeps extends Omit<JudgeDeps, 'checks'> {
   readonly store: MessageStore;
   readonly committer: Committer;
   readonly trails: TrailStore;
+  readonly reader: ReportReader;
   readonly queue: PolicyQueue;
   readonly sites: SiteFinder;
   readonly judge: Judge;

@@ -15,7 +15,7 @@ beforeAll(async () => {
     listeners: [
       { name: 'trusted' },
       { name: 'blue', tenant: 'blue' },
-      { name: 'inbound', kind: 'mx', allow: [], domains: ['example.org'], banner_delay: '0ms' },
+      { name: 'inbound', kind: 'mx', allow: [], domains: ['example.net'], banner_delay: '0ms' },
     ],
     peer: { script: (phase, line) => (phase === 'rcpt' && /<refused/.test(line) ? '550 5.1.1 nobody' : undefined) },
     config: {
@@ -205,12 +205,12 @@ describe('forgery', () => {
     const { path } = await pathsOf('alone', ['alone@example.org']);
     const dialog = await greet(relay.waypost.port('inbound'));
     await dialog.say('MAIL FROM:<>');
-    expect(await dialog.say('RCPT TO:<b@example.org>')).toMatch(/^250/);
+    expect(await dialog.say('RCPT TO:<b@example.net>')).toMatch(/^250/);
     expect(await dialog.say(`RCPT TO:<${path()}>`)).toMatch(/^452 4\.5\.3/);
     await dialog.say('RSET');
     await dialog.say('MAIL FROM:<>');
     expect(await dialog.say(`RCPT TO:<${path()}>`)).toMatch(/^250/);
-    expect(await dialog.say('RCPT TO:<b@example.org>')).toMatch(/^452 4\.5\.3/);
+    expect(await dialog.say('RCPT TO:<b@example.net>')).toMatch(/^452 4\.5\.3/);
     dialog.close();
   });
 

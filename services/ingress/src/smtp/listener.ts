@@ -219,6 +219,7 @@ export class SmtpListener implements Service {
   #rcpt(address: SMTPServerAddress, session: SMTPServerSession): Promise<void> | undefined {
     const { reports } = this.deps;
     const others = session.envelope.rcptTo.map((one) => one.address);
+    // Guesses are no offence: there is nothing to be guessed, and a host may return what is too old.
     if (reports.covers(address.address)) return reports.check(address.address, others);
     reports.checkCompany(others);
     try {

@@ -1,4 +1,4 @@
-import { parseReport, type Report } from '@waypost/bounces';
+import type { Report, ReportReader } from '@waypost/bounces';
 import type { Config } from '@waypost/config';
 import type { MessageEvent, MessageMeta, MessageRecord, RecipientStatus } from '@waypost/mail';
 import type { PolicyQueue } from '@waypost/queue';
@@ -28,6 +28,7 @@ export interface ReportDeps {
   readonly committer: Committer;
   readonly suppressions: SuppressionStore;
   readonly queue: PolicyQueue;
+  readonly reader: Pick<ReportReader, 'read'>;
 }
 
 /** What became of a report. */
@@ -59,7 +60,7 @@ export class ReportHandler {
   async handle({ meta, stage }: MessageRecord): Promise<Handled> {
     if (stage === 'held') return this.#expire(meta);
     const body = await this.deps.spool.read(meta.id, meta.body);
-    const report = await parseReport(await beginning(body, READ));
+    const report = await this.deps.reader.read(await beginning(body, READ));
     if (!report) return this.#unclear(meta, 'unknown', 'it is no report that can be read');
     const { metrics } = this.deps.runtime;
     if (report.kind === 'auto_reply') {
