@@ -1,3 +1,6 @@
+export * from './dmarc/collector.js';
+export * from './dmarc/report.js';
+export { forgetDmarc, readDmarc } from './dmarc/store.js';
 export { WAKE_REPORTS } from './keys.js';
 export * from './ledger.js';
 export * from './subject.js';

@@ -17,6 +17,9 @@ export const progressPrefix = (kind: ReportKindName) => `wp:{reports-${kind}}:at
 /** Set of the domains whose report of a day is done with. */
 export const overKey = (kind: ReportKindName, day: string) => `wp:{reports-${kind}}:over:${day}`;
 
+/** Hash of what was counted. */
+export const dataKey = (subject: ReportSubject) => `wp:{reports-${subject.kind}}:data:${memberOf(subject)}`;
+
 export const memberOf = ({ day, domain }: ReportSubject) => `${day} ${domain}`;
 
 export function subjectOf(kind: ReportKindName, member: string): ReportSubject {

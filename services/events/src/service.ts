@@ -9,6 +9,7 @@ import { type Committer, type MessageStore, UNKNOWN_OUTCOMES } from '@waypost/st
 import { Gauges } from './gauges.js';
 import { Reconciler } from './reconciler.js';
 import { DailyReports } from './reports/daily-reports.js';
+import { dmarcReports } from './reports/dmarc.js';
 import type { ReportKind } from './reports/report.js';
 import { tlsReports } from './reports/tls.js';
 
@@ -35,7 +36,7 @@ const TURN = 'wp:reconciler';
 export function createEvents(deps: EventsDeps): Service {
   const reconciler = new Reconciler({ ...deps, executor: deps.redis.group });
   const executor = deps.redis.group;
-  const kinds: ReportKind[] = [tlsReports({ ...deps, executor })];
+  const kinds: ReportKind[] = [tlsReports({ ...deps, executor }), dmarcReports({ ...deps, executor })];
   const reports = new DailyReports({ ...deps, executor, ledger: new ReportLedger(executor), kinds });
   const gauges = new Gauges(deps);
   let timer: NodeJS.Timeout | undefined;

@@ -6,7 +6,9 @@ import type { Service } from '@waypost/runtime';
 import { Keyring } from '@waypost/signing';
 import { createSmimePool } from '@waypost/smime';
 import { takeWindow } from '@waypost/store';
+import type { AuthenticatedMessage } from './checks/auth.js';
 import { configuredChecks } from './checks/index.js';
+import { createDmarcCounter } from './dmarc-counts.js';
 import { Judge } from './judge.js';
 import type { TakeCount } from './rules/act.js';
 import { SmimeMaterial } from './smime-material.js';
@@ -22,11 +24,13 @@ export interface PolicyDeps extends Omit<WorkerDeps, 'judge' | 'executor' | 'rea
 /** Judges accepted messages and routes them to their lanes. */
 export function createPolicy(deps: PolicyDeps): Service {
   const { runtime, config, redis, queue, replica, resolver } = deps;
+  const counter = createDmarcCounter({ config, runtime, executor: redis.group });
   const keyring = new Keyring({ settings: () => config().dkim, resolver });
   const take: TakeCount = (key, rate, amount) => takeWindow(redis.group, key, rate, amount);
   const material = new SmimeMaterial(config, runtime.log);
   const pool = createSmimePool();
-  const checks = configuredChecks({ config, runtime, keyring, resolver, take, material, pool });
+  const onDmarc = (message: AuthenticatedMessage) => counter.note(message);
+  const checks = configuredChecks({ config, runtime, keyring, resolver, take, material, pool, onDmarc });
   const judge = new Judge({ ...deps, checks });
   const reader = new ReportReader();
   const worker = new PolicyWorker({ ...deps, judge, reader, executor: redis.group });
@@ -44,9 +48,11 @@ export function createPolicy(deps: PolicyDeps): Service {
     name: 'policy',
     start: async () => {
       await material.load();
+      counter.start();
       await consumer.start();
     },
-    stop: (deadline) => consumer.drain(deadline).finally(() => Promise.all([pool.close(), reader.close()])),
+    stop: (deadline) =>
+      consumer.drain(deadline).finally(() => Promise.all([pool.close(), reader.close(), counter.stop()])),
     ready: () => (redis.group.available ? undefined : 'Redis cannot be reached'),
   };
 }

@@ -1,3 +1,6 @@
 import { runCli } from './cli.js';
 
-process.exit(await runCli(process.argv.slice(2)));
+const code = await runCli(process.argv.slice(2));
+// What is printed into a pipe is written later: to leave at once would cut it off.
+await new Promise<void>((done) => process.stdout.write('', () => done()));
+process.exit(code);

@@ -1,11 +1,13 @@
 import type { Config } from '@waypost/config';
 import type { RedisHandle } from '@waypost/redis';
 import {
+  buildDmarcReport,
   buildTlsReport,
   dayOf,
   REPORT_KINDS,
   ReportLedger,
   type ReportSubject,
+  readDmarc,
   readTls,
   reportId,
 } from '@waypost/reports';
@@ -48,13 +50,13 @@ export function addReports(program: Command, withRedis: WithRedis): void {
       }
     },
   );
-  command('print', 'the TLS report of a domain as it stands; also of today, so far')
+  command('print', 'the report of a domain as it stands; also of today, so far')
     .argument('<domain>', '', domain)
     .argument('[day]', 'UTC; yesterday where left out', day)
     .action(async (name: string, on: string | undefined, { kind, ...options }) => {
-      if (kind !== 'tls') return print('Only TLS reports can be printed.');
       const subject: ReportSubject = { kind, day: on ?? yesterday(), domain: name };
-      print(await withRedis(options, ({ group: executor }, config) => tlsReport(executor, subject, config)));
+      const make = kind === 'tls' ? tlsReport : dmarcReport;
+      print(await withRedis(options, ({ group: executor }, config) => make(executor, subject, config)));
     });
   command('send', 'let a report go out now, whose day is over')
     .argument('<domain>', '', domain)
@@ -80,4 +82,13 @@ async function tlsReport(executor: RedisHandle['group'], subject: ReportSubject,
   const { organization = server.hostname, contact = reports.from ?? '' } = reports;
   const id = reportId(subject, server.hostname);
   return JSON.stringify(buildTlsReport({ id, organization, contact, day: subject.day, policies }), null, 2);
+}
+
+async function dmarcReport(executor: RedisHandle['group'], subject: ReportSubject, config: Config): Promise<string> {
+  const counted = await readDmarc(executor, subject);
+  if (!counted) return `Nothing was counted about ${subject.domain} on ${subject.day}.`;
+  const { reports, server } = config;
+  const { organization = server.hostname, from = '', contact } = reports;
+  const id = reportId(subject, server.hostname);
+  return buildDmarcReport({ id, organization, email: from, contact, day: subject.day, ...counted });
 }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Command, Executor } from '@waypost/redis';
 import type { TlsPolicy } from '@waypost/transport-security';
-import { dueKey, memberOf } from '../keys.js';
+import { dataKey, dueKey, memberOf } from '../keys.js';
 import { collectTls } from '../scripts/collect-tls.js';
 import { type ReportSubject, rangeOf } from '../subject.js';
 import type { TlsFailureDetail, TlsPolicySummary } from './report.js';
@@ -11,8 +11,6 @@ const KEPT = 4 * 86_400_000;
 /** Policies of one domain and day, and fields of its record: what it changes to in a day must not fill Redis. */
 const POLICIES = 20;
 const FIELDS = 500;
-
-const dataKey = (subject: ReportSubject) => `wp:{reports-${subject.kind}}:data:${memberOf(subject)}`;
 
 /** @returns the command that adds to a day's counts; nothing is counted where no report is noted. */
 export function countTls(subject: ReportSubject, { policy, successes, failures }: TlsPolicySummary): Command {

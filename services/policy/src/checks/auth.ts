@@ -15,11 +15,11 @@ export interface AuthDeps {
 
 /** What a report to the author's domain is made from. */
 export interface AuthenticatedMessage {
+  readonly id: string;
   readonly found: AuthFindings;
   readonly applied: Applied;
   readonly remoteAddress: string;
   readonly sender: string;
-  readonly recipients: readonly string[];
   /** ms since the epoch. */
   readonly at: number;
 }
@@ -85,14 +85,14 @@ function judge(found: AuthFindings, context: CheckContext, auth: AuthConfig, dep
   ] as const) {
     authResults.inc({ method, result });
   }
-  const { meta, open } = context;
+  const { meta } = context;
   const remoteAddress = meta.origin.remoteAddress ?? '';
   const applied = applyDmarc(found, remoteAddress, auth);
   for (const { name, score, reason } of authSymbols(found, applied)) context.symbol(name, score, reason);
   if (applied.tag) context.tag('dmarc', applied.tag);
   if (applied.verdict.kind !== 'defer') {
-    const recipients = open.map(({ recipient }) => recipient.address);
-    deps.onDmarc?.({ found, applied, remoteAddress, sender: meta.envelope.sender, recipients, at: meta.receivedAt });
+    const { id, receivedAt: at } = meta;
+    deps.onDmarc?.({ id, found, applied, remoteAddress, sender: meta.envelope.sender, at });
   }
   return applied.verdict;
 }
