@@ -3,9 +3,14 @@ import { Networks } from './networks.js';
 import { parseTarget } from './route.js';
 import type { Config } from './schema.js';
 
-/** @returns what is wrong with the section `abuse` that its schema cannot say. */
-export function checkAbuse({ abuse }: Config): string[] {
+/** @returns what is wrong with the section `abuse`, and with what logs tell of people, that a schema cannot say. */
+export function checkAbuse({ abuse, telemetry }: Config): string[] {
   return [
+    ...(telemetry.pii === 'hashed' && !telemetry.pii_key
+      ? [
+          'telemetry.pii is hashed, which needs telemetry.pii_key (or pii_key_file), such as from "openssl rand -hex 32"',
+        ]
+      : []),
     ...abuse.limits.flatMap(checkLimit),
     ...networks('abuse.bans.exempt', abuse.bans.exempt),
     ...networks('abuse.lists.allow', abuse.lists.allow),

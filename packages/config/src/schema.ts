@@ -268,6 +268,10 @@ export const configSchema = z.strictObject({
       /** Share of traces kept, 0 to 1. */
       sample_ratio: z.number().min(0).max(1).default(1),
       log_level: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
+      /** Addresses in logs: as they are, as keyed hashes, or not at all. */
+      pii: z.enum(['full', 'hashed', 'none']).default('full'),
+      /** Secret of the hashes; the same for all processes, so that an address can be followed. */
+      pii_key: z.string().min(16, 'needs 16 characters at least').optional(),
     })
     .prefault({}),
   /** Time to finish open work after SIGTERM. */

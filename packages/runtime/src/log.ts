@@ -1,5 +1,6 @@
 import { formatReply, type MessageEvent } from '@waypost/mail';
 import { destination, type Logger as PinoLogger, pino } from 'pino';
+import { createRedact, type PiiRules, type Redact } from './redact.js';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
@@ -19,13 +20,17 @@ export interface Logger {
 const BUFFER = 4096;
 const FLUSH_EVERY = 500;
 
-/** @returns a logger; lines are buffered, `flush` before the process ends. */
-export function createLogger(level: LogLevel, fields: object = {}): Logger {
+/**
+ * @param rules what lines may tell of people; secrets and bodies they never tell.
+ * @returns a logger; lines are buffered, `flush` before the process ends.
+ */
+export function createLogger(level: LogLevel, fields: object = {}, rules: PiiRules = { pii: 'full' }): Logger {
+  const redact = createRedact(rules);
   const stream = destination({ fd: 1, sync: false, minLength: BUFFER });
   const root = pino({ level, base: fields, timestamp: pino.stdTimeFunctions.isoTime }, stream);
   const timer = setInterval(() => stream.flush(), FLUSH_EVERY);
   timer.unref();
-  return wrap(root, () => {
+  return wrap(root, redact, () => {
     try {
       stream.flushSync();
     } catch {
@@ -34,17 +39,20 @@ export function createLogger(level: LogLevel, fields: object = {}): Logger {
   });
 }
 
-function wrap(logger: PinoLogger, flush: () => void): Logger {
+function wrap(logger: PinoLogger, redact: Redact, flush: () => void): Logger {
+  const at = (level: Exclude<LogLevel, 'silent'>) => (fields: object, text: string) => {
+    if (logger.isLevelEnabled(level)) logger[level](redact(fields), redact(text));
+  };
   return {
-    debug: (fields, text) => logger.debug(fields, text),
-    info: (fields, text) => logger.info(fields, text),
-    warn: (fields, text) => logger.warn(fields, text),
-    error: (fields, text) => logger.error(fields, text),
-    child: (fields) => wrap(logger.child(fields), flush),
+    debug: at('debug'),
+    info: at('info'),
+    warn: at('warn'),
+    error: at('error'),
+    child: (fields) => wrap(logger.child(redact(fields)), redact, flush),
     event: (event) => {
       if (!logger.isLevelEnabled('info')) return;
       const { traceparent, reply, at: _at, type, ...rest } = event;
-      const line = { record: type, ...rest, ...(reply ? { reply: formatReply(reply) } : {}) };
+      const line = redact({ record: type, ...rest, ...(reply ? { reply: formatReply(reply) } : {}) });
       logger.info(traceparent ? { ...line, trace_id: traceparent.slice(3, 35) } : line, type);
     },
     flush,

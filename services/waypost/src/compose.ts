@@ -105,7 +105,8 @@ export async function compose(options: ComposeOptions): Promise<Composition> {
 async function createRuntime(config: Config, wanted: readonly ServiceName[], given?: Logger): Promise<Runtime> {
   const { telemetry } = config;
   const name = wanted.length === SERVICES.length ? 'waypost' : `waypost-${wanted.join('-')}`;
-  const log = given ?? createLogger(telemetry.log_level, { service: name });
+  const log =
+    given ?? createLogger(telemetry.log_level, { service: name }, { pii: telemetry.pii, key: telemetry.pii_key });
   const metrics = createMetrics();
   metrics.collectProcess();
   const tracer = await createTracer({
