@@ -215,6 +215,8 @@ export const configSchema = z.strictObject({
           max: duration.default(14_400_000),
           /** Part of a delay that is random, 0 to 1. */
           jitter: z.number().min(0).max(1).default(0.2),
+          /** After answers that greylist: the delay after the first attempt, the second …; then the others hold. */
+          greylist: z.array(duration).default([60_000, 300_000, 600_000, 1_200_000, 2_400_000]),
         })
         .prefault({}),
       /** Connections a site may have from one source over all replicas, where no shaping rule says otherwise. */

@@ -48,6 +48,7 @@ const siteFields = {
       factor: z.number().min(1).optional(),
       max: duration.optional(),
       jitter: z.number().min(0).max(1).optional(),
+      greylist: z.array(duration).optional(),
     })
     .optional(),
   max_age: duration.optional(),

@@ -5,6 +5,7 @@ export * from './dsn.js';
 export * from './dsn-decide.js';
 export * from './dsn-types.js';
 export * from './envelope.js';
+export * from './greylist.js';
 export * from './headers.js';
 export * from './job.js';
 export * from './judgement.js';

@@ -44,7 +44,7 @@ export interface LaneJob {
   readonly cut?: Cut;
   /** Other forms of the message that are stored: they end with it too. */
   readonly also?: readonly BodyRef[];
-  /** MessageMeta.receivedAt: `max_age` counts from here. */
+  /** When the message came in, or was to be sent (`ageFrom`): `max_age` counts from here. */
   readonly receivedAt: number;
   /** It came from outside, over an mx listener: what becomes of it suppresses nobody. */
   readonly inbound?: true;

@@ -45,6 +45,10 @@ export interface MessageMeta {
   readonly traceparent?: string;
 }
 
+/** @returns when the age of a message begins to count: when it came in, or was to be sent; ms since the epoch. */
+export const ageFrom = ({ receivedAt, scheduledAt = 0 }: Pick<MessageMeta, 'receivedAt' | 'scheduledAt'>): number =>
+  Math.max(receivedAt, scheduledAt);
+
 /** Terminal states; every accepted recipient reaches exactly one of them. */
 export const TERMINAL_STATES = ['delivered', 'bounced', 'expired', 'rejected', 'suppressed', 'canceled'] as const;
 export type TerminalState = (typeof TERMINAL_STATES)[number];
@@ -115,6 +119,8 @@ export interface MessageRecord {
   readonly meta: MessageMeta;
   /** Where the message as a whole is: `accepted` until policy has handed it over or ended it. */
   readonly stage: 'accepted' | 'scheduled' | 'held' | 'routed' | 'done' | 'canceled';
+  /** Its jobs in lanes, by the index of their first recipient. */
+  readonly jobs?: readonly { readonly first: number; readonly lane: string }[];
   readonly recipients: readonly RecipientStatus[];
   readonly events: readonly MessageEvent[];
   /** Other stored forms of the message. */

@@ -11,3 +11,4 @@ export * from './policy-consumer.js';
 export * from './policy-queue.js';
 export * from './port.js';
 export * from './presence.js';
+export * from './withdraw.js';

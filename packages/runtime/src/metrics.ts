@@ -67,6 +67,7 @@ export function createMetrics() {
       'policy',
       'result',
     ]),
+    expiredWaiting: counter('expired_waiting_total', 'Recipients that expired without a last attempt', ['stage']),
     outcomeUnknown: counter('outcome_unknown_total', 'Connections lost after the final dot, before the reply', [
       'policy',
     ]),

@@ -24,6 +24,9 @@ export function derivedMessageId(name: string, at: number): string {
   return format(at, createHash('sha256').update(name).digest());
 }
 
+/** @returns when an id was made, ms since the epoch. */
+export const messageTime = (id: string): number => Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16);
+
 function format(now: number, random: Buffer): string {
   const time = now.toString(16).padStart(12, '0');
   const a = (((random[0] as number) & 0x0f) << 8) | (random[1] as number);

@@ -69,6 +69,13 @@ export function parseVariants(text: string): BodyRef[] {
   });
 }
 
+function jobsIn(hash: Record<string, string>): { first: number; lane: string }[] {
+  return Object.entries(hash).flatMap(([field, lane]) => {
+    const first = /^j(\d+)$/.exec(field)?.[1];
+    return first === undefined ? [] : [{ first: Number(first), lane }];
+  });
+}
+
 /** @returns the record, or undefined where the hash is empty. */
 export function decodeRecord(hash: Record<string, string>): MessageRecord | undefined {
   if (!hash.m) return undefined;
@@ -93,12 +100,14 @@ export function decodeRecord(hash: Record<string, string>): MessageRecord | unde
     .sort((a, b) => a.event.at - b.event.at || a.serial - b.serial)
     .map(({ event }) => event);
   const variants = parseVariants(hash.v ?? '');
+  const jobs = jobsIn(hash);
   return {
     ...{ meta, stage, recipients, events },
     ...(variants.length > 0 ? { variants } : {}),
     ...(hash.judged ? { judged: JSON.parse(hash.judged) as Judgement } : {}),
     ...(hash.found ? { found: JSON.parse(hash.found) as FoundSymbol[] } : {}),
     ...(added.length > 0 ? { added: added.length } : {}),
+    ...(jobs.length > 0 ? { jobs } : {}),
   };
 }
 

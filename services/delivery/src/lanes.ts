@@ -17,6 +17,7 @@ import type { LaneTarget } from './target.js';
 import { MaildirTarget } from './targets/maildir.js';
 import { SinkTarget } from './targets/sink.js';
 import { SmtpTarget } from './targets/smtp.js';
+import { suspendedTarget } from './targets/suspended.js';
 import type { TransportGuards } from './transport/guard.js';
 import type { TlsObserver } from './transport/sessions.js';
 
@@ -72,8 +73,13 @@ class Session implements LaneSession {
   }
 
   async attempt(job: LaneJob, context: AttemptContext): Promise<Settlement> {
-    const held = this.#heldBack(job);
-    if (held) return held;
+    const hold = this.deps.shape.holdOf(job);
+    const later = hold && this.#heldBack(job, hold.till);
+    if (later) return later;
+    // Too old to be held back any longer, it ends here: what an operator has stopped must not go after all.
+    if (hold)
+      return (await attempt(job, suspendedTarget(hold.reason), context, { ...this.deps, terms: this.terms() }))
+        .settlement;
     const elsewhere = await movedHome({ job, attempt: context.attempt }, this.lane, this.deps);
     if (elsewhere) return elsewhere;
     this.#target ??= this.#createTarget(job);
@@ -86,13 +92,12 @@ class Session implements LaneSession {
     return also.length > 0 ? { ...settlement, also: [...(settlement.also ?? []), ...also] } : settlement;
   }
 
-  /** Mail that an operator holds back is put off; once too old it goes on, and ends as expired. */
-  #heldBack(job: LaneJob): Settlement | undefined {
-    const hold = this.deps.shape.holdOf(job);
+  /** Mail that an operator holds back is put off, until it is too old. */
+  #heldBack(job: LaneJob, till: number): Settlement | undefined {
     const now = Date.now();
     const expiry = job.receivedAt + this.terms().maxAge;
-    if (!hold || expiry <= now) return undefined;
-    return { outcomes: [], events: [], retryAt: Math.min(hold.till, expiry, now + LOOK_AGAIN) };
+    if (expiry <= now) return undefined;
+    return { outcomes: [], events: [], retryAt: Math.min(till, expiry, now + LOOK_AGAIN) };
   }
 
   async close(): Promise<void> {

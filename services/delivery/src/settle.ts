@@ -2,6 +2,7 @@ import type { Config, OnUnknownOutcome } from '@waypost/config';
 import {
   type AttemptFacts,
   type DsnRecipient,
+  isGreylisting,
   type JobRecipient,
   type LaneJob,
   type MessageEvent,
@@ -41,7 +42,12 @@ export function settle(input: SettleInput): Settled {
   const { job, outcome, attempt, now, settings } = input;
   const next = nextAttempt(
     settings.retry,
-    { attempt, receivedAt: job.receivedAt, maxAge: settings.max_age },
+    {
+      attempt,
+      receivedAt: job.receivedAt,
+      maxAge: settings.max_age,
+      greylisted: outcome.results.some((one) => one.result === 'deferred' && one.remote && isGreylisting(one.reply)),
+    },
     now,
     input.random,
   );

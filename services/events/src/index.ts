@@ -1,3 +1,4 @@
+export { Expirer, type ExpirerDeps } from './expirer.js';
 export { Reconciler, type ReconcilerDeps } from './reconciler.js';
 export { DailyReports, type DailyReportsDeps } from './reports/daily-reports.js';
 export { isPublicAddress } from './reports/public-address.js';

@@ -4,7 +4,8 @@ import { LANE_PREFIX, LANES_DUE, laneQueue, type PolicyQueue, wakeLane } from '@
 import type { Executor } from '@waypost/redis';
 import type { Runtime } from '@waypost/runtime';
 import type { BlobStore } from '@waypost/spool';
-import { type MessageStore, recordKey } from '@waypost/store';
+import { type MessageStore, messageTime, recordKey } from '@waypost/store';
+import type { Expirer } from './expirer.js';
 import { suspects } from './scripts/suspects.js';
 
 export interface ReconcilerDeps {
@@ -13,6 +14,8 @@ export interface ReconcilerDeps {
   readonly store: MessageStore;
   readonly queue: PolicyQueue;
   readonly blobs: BlobStore;
+  /** Ends messages that are too old. */
+  readonly expirer?: Pick<Expirer, 'youngest' | 'end'>;
   /** Younger messages and blobs are left alone, ms. */
   readonly grace?: number;
 }
@@ -85,6 +88,7 @@ export class Reconciler {
     let mended = 0;
     const waiting = await this.#idsInPolicy();
     for await (const keys of this.#pages('wp:{*}:m')) {
+      await this.#expire(keys, now);
       const args = [LANE_PREFIX, ...keys];
       const [found] = (await this.deps.executor.exec([{ name: suspects.name, script: suspects, args }])) as [string[]];
       for (let at = 0; at < found.length; at += 2) {
@@ -95,6 +99,17 @@ export class Reconciler {
       }
     }
     return mended;
+  }
+
+  /** An id tells when its message came in, so that only old ones are read. */
+  async #expire(keys: readonly string[], now: number): Promise<void> {
+    const { expirer, store, grace = GRACE } = this.deps;
+    if (!expirer) return;
+    const oldest = now - expirer.youngest - grace;
+    const old = keys.map((key) => key.slice(4, -3)).filter((id) => messageTime(id) <= oldest);
+    for (const record of old.length > 0 ? await store.readMany(old) : []) {
+      if (record) await expirer.end(record, now, grace);
+    }
   }
 
   /** @returns whether the message was put back on its way. */

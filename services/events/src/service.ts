@@ -6,6 +6,7 @@ import { ReportLedger } from '@waypost/reports';
 import type { Runtime, Service } from '@waypost/runtime';
 import type { BlobStore, Spool } from '@waypost/spool';
 import { type Committer, type MessageStore, UNKNOWN_OUTCOMES } from '@waypost/store';
+import { Expirer } from './expirer.js';
 import { Gauges } from './gauges.js';
 import { Reconciler } from './reconciler.js';
 import { DailyReports } from './reports/daily-reports.js';
@@ -34,7 +35,8 @@ const TURN = 'wp:reconciler';
 
 /** Work beside the path of a message: the reconciler, and the daily reports to other domains. */
 export function createEvents(deps: EventsDeps): Service {
-  const reconciler = new Reconciler({ ...deps, executor: deps.redis.group });
+  const expirer = new Expirer({ ...deps, executor: deps.redis.group });
+  const reconciler = new Reconciler({ ...deps, executor: deps.redis.group, expirer });
   const executor = deps.redis.group;
   const kinds: ReportKind[] = [tlsReports({ ...deps, executor }), dmarcReports({ ...deps, executor })];
   const reports = new DailyReports({ ...deps, executor, ledger: new ReportLedger(executor), kinds });

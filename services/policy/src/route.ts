@@ -1,5 +1,5 @@
 import { laneOf, matchRoute, parseTarget, type RouteConfig, routeId } from '@waypost/config';
-import { domainOf, type JobRecipient, type LaneJob, type MessageMeta } from '@waypost/mail';
+import { ageFrom, domainOf, type JobRecipient, type LaneJob, type MessageMeta } from '@waypost/mail';
 import { laneJobId } from '@waypost/queue';
 import type { ShapingPlan, SiteFinder } from '@waypost/shaping';
 import type { OpenRecipient, Via } from './check.js';
@@ -114,7 +114,7 @@ function common(meta: MessageMeta, form: LeavingForm): Omit<LaneJob, 'lane' | 't
     ...(requireTls ? { requireTls } : {}),
     ...(tlsOptional ? { tlsOptional } : {}),
     ...form,
-    receivedAt: meta.receivedAt,
+    receivedAt: ageFrom(meta),
     ...(meta.origin.kind === 'mx' ? { inbound: true as const } : {}),
     ...(meta.origin.tenant ? { tenant: meta.origin.tenant } : {}),
     ...(meta.tags ? { tags: meta.tags } : {}),

@@ -1,5 +1,6 @@
 import type { ReportReader } from '@waypost/bounces';
 import {
+  ageFrom,
   isTerminal,
   type MessageEvent,
   type MessageMeta,
@@ -206,7 +207,7 @@ export class PolicyWorker {
     now: number,
   ): Evaluation {
     const { kind, open, refused, reason } = judged;
-    const late = kind === 'defer' && now - meta.receivedAt >= this.deps.config().delivery.max_age;
+    const late = kind === 'defer' && now - ageFrom(meta) >= this.deps.config().delivery.max_age;
     const carried = new Set(jobs.flatMap(({ job }) => job.rcpts.map(({ i }) => i)));
     const lost = open.filter(({ i }) => late || (kind === 'pass' && !carried.has(i)));
     if (lost.length === 0) return judged;
@@ -241,7 +242,7 @@ export class PolicyWorker {
     runtime.log.event(event);
     const all = [...events, event];
     if (kind === 'hold') {
-      const longest = record.meta.receivedAt + config().delivery.max_age;
+      const longest = ageFrom(record.meta) + config().delivery.max_age;
       const until = Math.min(now + (evaluation.holdFor ?? config().held.max_age ?? Number.POSITIVE_INFINITY), longest);
       const note = record.judged?.hold ?? { by, reason: reason ?? '', since: now, until };
       return [

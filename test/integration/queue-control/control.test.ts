@@ -14,7 +14,7 @@ beforeAll(async () => {
   relay = await startRelay({
     peer: {
       script: (phase, line) =>
-        late && phase === 'rcpt' && line.includes('late') ? '450 4.2.1 greylisted, later' : undefined,
+        late && phase === 'rcpt' && line.includes('late') ? '450 4.2.1 busy, later' : undefined,
     },
     config: { delivery: { retry: { initial: '1h', jitter: 0 } } },
   });
@@ -46,8 +46,8 @@ describe('why a message waits', () => {
         kind: 'retry',
         recipients: ['late-why@example.org'],
         lane: lane(),
-        last_response: { code: 450, enhanced: '4.2.1', text: 'greylisted, later' },
-        text: expect.stringMatching(/^Attempt 1 was answered for now: 450 greylisted, later\. It is tried again at 20/),
+        last_response: { code: 450, enhanced: '4.2.1', text: 'busy, later' },
+        text: expect.stringMatching(/^Attempt 1 was answered for now: 450 busy, later\. It is tried again at 20/),
         next_attempt_at: expect.stringMatching(/^20/),
       },
     ]);

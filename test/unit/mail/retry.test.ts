@@ -31,6 +31,16 @@ describe('nextAttempt', () => {
     expect(nextAttempt(policy, { ...message, maxAge: 500 }, 100, 0.5)).toBe(500);
   });
 
+  test('after a greylisting answer the short delays hold, as long as there are any', () => {
+    const soon = { ...policy, jitter: 0, greylist: [60_000, 300_000] };
+    const delay = (attempt: number, greylisted: boolean) =>
+      nextAttempt(soon, { ...message, maxAge: 1e9, attempt, greylisted }, 0, 0.5);
+    expect(delay(1, true)).toBe(60_000);
+    expect(delay(2, true)).toBe(300_000);
+    for (const attempt of [3, 4, 9]) expect(delay(attempt, true)).toBe(delay(attempt, false));
+    expect(delay(1, false)).toBe(policy.initial);
+  });
+
   test('always ends, always moves on and never passes the age', () => {
     fc.assert(
       fc.property(

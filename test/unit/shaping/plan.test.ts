@@ -182,6 +182,7 @@ describe('what holds for a lane', () => {
     const { retry, maxAge } = of.terms(EXAMPLE);
     const usual = of.terms(mx('mx.example.org'));
     expect(retry).toEqual({ ...usual.retry, initial: 7000 });
+    expect(of.terms(mx('mx.example.org')).retry.greylist[0]).toBe(60_000);
     expect(maxAge).toBe(3_600_000);
   });
 });

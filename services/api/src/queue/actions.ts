@@ -1,6 +1,6 @@
 import type { Config } from '@waypost/config';
 import type { MessageEvent, RecipientStatus } from '@waypost/mail';
-import { laneQueue, wakeLane } from '@waypost/queue';
+import { laneQueue, wakeLane, withdraw } from '@waypost/queue';
 import type { Executor } from '@waypost/redis';
 import type { Spool } from '@waypost/spool';
 import type { Committer, MessageStore } from '@waypost/store';
@@ -9,7 +9,6 @@ import { notice } from './notice.js';
 import { isOpen } from './open.js';
 import { type Elsewhere, reroute } from './reroute.js';
 import { decide, sendAgain, unknownOf } from './unknown.js';
-import { withdraw } from './withdraw.js';
 
 export interface ActionDeps {
   readonly executor: Executor;

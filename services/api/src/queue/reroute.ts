@@ -1,12 +1,11 @@
 import { type Config, laneOf, parseTarget, routeId } from '@waypost/config';
 import { domainOf, type JobRecipient, type LaneJob, type MessageEvent } from '@waypost/mail';
-import { addToLanes, laneJobId } from '@waypost/queue';
+import { addToLanes, laneJobId, withdraw } from '@waypost/queue';
 import type { Executor } from '@waypost/redis';
 import { planOf } from '@waypost/shaping';
 import type { MessageStore } from '@waypost/store';
 import type { QueuedJob } from './jobs.js';
 import { isOpen } from './open.js';
-import { withdraw } from './withdraw.js';
 
 export interface RerouteDeps {
   readonly executor: Executor;

@@ -1,12 +1,11 @@
 import type { LaneJob, MessageEvent, MessageRecord, RecipientStatus, Reply } from '@waypost/mail';
-import { laneQueue, wakeLane } from '@waypost/queue';
+import { laneQueue, wakeLane, withdraw } from '@waypost/queue';
 import type { Executor } from '@waypost/redis';
 import { type MessageStore, recordKey, UNKNOWN_OUTCOMES } from '@waypost/store';
 import { jobsOf, type Progress, type QueuedJob } from './jobs.js';
 import { fitsJob, type Match } from './match.js';
 import { type NoticeDeps, notice } from './notice.js';
 import { isOpen } from './open.js';
-import { withdraw } from './withdraw.js';
 
 export interface UnknownDeps {
   readonly executor: Executor;

@@ -1,5 +1,5 @@
-import { laneQueue } from '@waypost/queue';
 import type { Command, Script } from '@waypost/redis';
+import { laneQueue } from './lane-queue.js';
 
 /**
  * Takes a job out of its lane, unless it is being sent.
