@@ -15,6 +15,9 @@ const RELOADED = [
   'rules',
   'held',
   'smime',
+  'filters',
+  'spam',
+  'classifier',
 ] as const;
 const SETTLE = 200;
 

@@ -1,4 +1,4 @@
-import { BlockList, isIPv6 } from 'node:net';
+import { BlockList, isIP, isIPv6 } from 'node:net';
 import type { Config, DnsListConfig } from '@waypost/config';
 import { domainOf } from '@waypost/mail';
 import { parseAddresses } from '@waypost/mime';
@@ -86,7 +86,7 @@ async function askAboutClient(
 ): Promise<void> {
   const { remoteAddress, helo } = context.meta.origin;
   const address = remoteAddress?.replace(/^::ffff:(?=\d+\.)/i, '');
-  if (!address || PRIVATE.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')) return;
+  if (!address || isIP(address) === 0 || PRIVATE.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')) return;
   const { dns } = config.spam;
   const { report, found } = collect();
   const client = { address, hostname, ...(helo ? { helo } : {}) };
