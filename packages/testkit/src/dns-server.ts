@@ -104,7 +104,13 @@ export const mxRecord = (name: string, preference: number, exchange: string): An
   ttl: 60,
   data: { preference, exchange },
 });
-export const txtRecord = (name: string, data: string): Answer => ({ name, type: 'TXT', ttl: 60, data });
+/** In strings of 255 octets, as a record holds them. */
+export const txtRecord = (name: string, text: string): Answer => ({
+  name,
+  type: 'TXT',
+  ttl: 60,
+  data: text.match(/.{1,255}/gs) ?? [''],
+});
 export const aRecord = (name: string, data: string, ttl = 60): Answer => ({ name, type: 'A', ttl, data });
 export const aaaaRecord = (name: string, data: string, ttl = 60): Answer => ({ name, type: 'AAAA', ttl, data });
 export const cnameRecord = (name: string, data: string): Answer => ({ name, type: 'CNAME', ttl: 60, data });

@@ -73,16 +73,17 @@ async function note(
   });
   const { result, reason, emails } = verified;
   context.symbol(`SMIME_${result.toUpperCase()}`, 0, reason || `signed by ${emails.join(', ')}`);
-  context.addHeader(resultsField(deps.config().server.hostname, verified), rcpts);
+  const { auth, server } = deps.config();
+  context.addHeader(resultsField(auth.authserv_id ?? server.hostname, verified), rcpts);
   const text = result === 'pass' ? `signed by ${plain(emails.join(', '))}` : `signature not good: ${plain(reason)}`;
   context.addHeader(`${NOTE}: ${text}`, rcpts);
 }
 
 /** RFC 7281 §3. What a certificate says comes from outside: it must not break out of the field. */
-function resultsField(hostname: string, { result, reason, emails, issuer, serial }: Verified): string {
+function resultsField(authserv: string, { result, reason, emails, issuer, serial }: Verified): string {
   const [email] = emails;
   return [
-    `Authentication-Results: ${hostname};\r\n\tsmime=${result}${reason ? ` (${plain(reason).replace(/[()]/g, '')})` : ''}`,
+    `Authentication-Results: ${authserv};\r\n\tsmime=${result}${reason ? ` (${plain(reason).replace(/[()]/g, '')})` : ''}`,
     ...(email ? [`body.smime-identifier=${quoted(email)}`] : []),
     ...(serial ? [`body.smime-serial=${serial}`] : []),
     ...(issuer ? [`body.smime-issuer=${quoted(issuer)}`] : []),
