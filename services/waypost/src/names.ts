@@ -1,15 +1,14 @@
-import { Resolver } from 'node:dns/promises';
 import type { Config } from '@waypost/config';
 import { type MailResolver, ResolveError } from '@waypost/dns';
 import type { NameChecks } from '@waypost/ingress';
-import { checkSpf, type Records, type Resolve } from '@waypost/msgauth';
+import { checkSpf, type Resolve } from '@waypost/msgauth';
 
 /** For all that SPF asks for one sender, as a client waits for the answer, ms. */
 const SPF_TIMEOUT = 5_000;
 
 /** What sessions ask of DNS. */
-export function createNameChecks(resolver: MailResolver, { server, delivery }: Config): NameChecks {
-  const resolve = createResolve(delivery.dns_servers);
+export function createNameChecks(resolver: MailResolver, { server }: Config): NameChecks {
+  const resolve: Resolve = (name, kind) => resolver.records(name, kind);
   return {
     senderDomain: async (domain) => {
       try {
@@ -24,22 +23,4 @@ export function createNameChecks(resolver: MailResolver, { server, delivery }: C
     spf: async (client) =>
       (await checkSpf({ ...client, resolve, receiver: server.hostname, timeout: SPF_TIMEOUT })).result,
   };
-}
-
-function createResolve(servers: readonly string[]): Resolve {
-  const resolver = new Resolver({ timeout: 2_000, tries: 2 });
-  if (servers.length > 0) resolver.setServers([...servers]);
-  return async <K extends keyof Records>(name: string, kind: K) => {
-    const records =
-      kind === 'TXT'
-        ? (await resolver.resolveTxt(name)).map((parts) => parts.join(''))
-        : await ask(resolver, name, kind);
-    return records as readonly Records[K][];
-  };
-}
-
-function ask(resolver: Resolver, name: string, kind: keyof Records): Promise<readonly unknown[]> {
-  if (kind === 'MX') return resolver.resolveMx(name);
-  if (kind === 'PTR') return resolver.resolvePtr(name);
-  return kind === 'A' ? resolver.resolve4(name) : resolver.resolve6(name);
 }
