@@ -159,6 +159,16 @@ describe.skipIf(missing('openssl').length > 0)('MTA-STS (needs openssl)', () => 
     expect(message.mail).toContain(' REQUIRETLS');
   });
 
+  it('TLS-Required: No goes where the policy lets nothing else through, unless REQUIRETLS stands against it', async () => {
+    const header = 'From: a@example.com\r\nTLS-Required: No';
+    const id = await submit(relay, 'by all means', { to: 'n@wrongname.test', header });
+    await states(relay, id, 'delivered');
+    expect((await arrival(peerOf('wrongname.test'), 'by all means')).secure).toBe(true);
+    const both = { to: 'n@wrongname.test', header, mail: 'REQUIRETLS', listener: 'secure', secure: true };
+    await states(relay, await submit(relay, 'both', both), 'deferred');
+    await states(relay, await submit(relay, 'as ever', { to: 'n@wrongname.test' }), 'deferred');
+  });
+
   it.each([
     ['wild.test', /does not support it/],
     ['broken.test', /neither DNSSEC nor MTA-STS vouches/],

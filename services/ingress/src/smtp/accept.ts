@@ -149,7 +149,7 @@ function describe(
 ): MessageMeta {
   return {
     id,
-    envelope,
+    envelope: { ...envelope, ...(facts.tlsOptional ? { tlsOptional: true } : {}) },
     origin,
     body: draft.ref,
     receivedAt,

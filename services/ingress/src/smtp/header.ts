@@ -22,6 +22,8 @@ export interface HeaderFacts {
   readonly subject?: string;
   readonly from?: string;
   readonly traceparent?: string | undefined;
+  /** It is to arrive although TLS fails (RFC 8689 §5). */
+  readonly tlsOptional?: true;
 }
 
 export interface HeaderInput {
@@ -81,6 +83,7 @@ export function prepareHeader(head: Buffer, whole: boolean, input: HeaderInput):
     ...(messageId ? { messageId } : {}),
     ...(subject ? { subject } : {}),
     ...(from ? { from } : {}),
+    ...(first('tls-required')?.trim().toLowerCase() === 'no' ? { tlsOptional: true } : {}),
   };
 }
 
