@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
 import type { ParsedMail } from '@waypost/mime';
 import { FeatureBag, featuresOf } from './features.js';
+import { type Layer, type Share, shares, taught } from './lessons/layer.js';
 import { letterOf } from './letter.js';
+import { MOST_TAUGHT } from './limits.js';
 import { type Judgement, judge, type Model, probability, readModel } from './model.js';
 
 /** What the classifier says of a message. */
@@ -32,21 +34,40 @@ export function readModelFile(file: string): Model {
   }
 }
 
-/** Classifies messages by a model; keeps its tables from one to the next. */
+/** What lessons go by. */
+export interface Examined {
+  readonly shares: readonly Share[];
+  /** Log odds by the model alone. */
+  readonly score: number;
+  /** What the message says, as far as it is looked at. */
+  readonly text: string;
+}
+
+/** Classifies messages by a model and by what was taught; keeps its tables from one to the next. */
 export class Classifier {
   readonly #bag = new FeatureBag();
 
   constructor(private readonly model: Model) {}
 
-  /** Never throws; the cost is bounded whatever the message. @param mail as `openMail` gives it. */
-  classify(mail: ParsedMail): Classification {
+  /**
+   * Never throws; the cost is bounded whatever the message.
+   * @param mail as `openMail` gives it. @param layers what was taught.
+   */
+  classify(mail: ParsedMail, layers: readonly Layer[] = []): Classification {
     const bag = featuresOf(letterOf(mail), this.#bag);
-    const judgement = judge(this.model, bag);
-    return {
-      score: judgement.score,
-      probability: probability(judgement.score),
-      reasons: reasonsOf(judgement, bag),
-    };
+    const base = judge(this.model, bag);
+    const lessons = taught(bag, layers, MOST_TAUGHT);
+    const score = base.score + lessons.score;
+    const part = (at: number) => base.part(at) + (lessons.parts.get(at) ?? 0);
+    return { score, probability: probability(score), reasons: reasonsOf({ score, part }, bag) };
+  }
+
+  /** The same for those who learn from it. */
+  examine(mail: ParsedMail): Examined {
+    const letter = letterOf(mail);
+    const features = featuresOf(letter, this.#bag);
+    const { score } = judge(this.model, features);
+    return { shares: shares(features), score, text: `${letter.subject}\n${letter.text}` };
   }
 }
 

@@ -56,6 +56,7 @@ export function createMetrics() {
     filterSeconds: histogram('filter_seconds', 'Answers of an outside filter', SLOW, ['filter']),
     filterBreaker: gauge('filter_breaker', 'Circuit breaker: 0 closed, 1 half-open, 2 open', ['filter']),
     spamVerdicts: counter('spam_verdicts_total', 'What became of scored messages', ['action']),
+    spamLessons: counter('spam_lessons_total', 'Messages that the classifier was taught with', ['class', 'result']),
     dnsListAnswers: counter('dns_list_answers_total', 'Answers of DNS lists', ['list', 'result']),
     spamScore: histogram('spam_score', 'Scores of messages', [-5, 0, 2, 4, 5, 6, 8, 10, 15, 20, 50]),
     deliveryAttempts: counter('delivery_attempts_total', 'Recipients attempted', ['target', 'outcome']),

@@ -1,4 +1,5 @@
 import { ReportReader } from '@waypost/bounces';
+import { Layers, Lessons } from '@waypost/classifier';
 import type { MailResolver } from '@waypost/dns';
 import { PolicyConsumer } from '@waypost/queue';
 import type { RedisHandle } from '@waypost/redis';
@@ -30,7 +31,8 @@ export function createPolicy(deps: PolicyDeps): Service {
   const material = new SmimeMaterial(config, runtime.log);
   const pool = createSmimePool();
   const onDmarc = (message: AuthenticatedMessage) => counter.note(message);
-  const checks = configuredChecks({ config, runtime, keyring, resolver, take, material, pool, onDmarc });
+  const layers = new Layers(redis.subscriber, new Lessons(redis.group, () => config().classifier.learning));
+  const checks = configuredChecks({ config, runtime, keyring, resolver, take, material, pool, onDmarc, layers });
   const judge = new Judge({ ...deps, checks });
   const reader = new ReportReader();
   const worker = new PolicyWorker({ ...deps, judge, reader, executor: redis.group });
@@ -49,10 +51,13 @@ export function createPolicy(deps: PolicyDeps): Service {
     start: async () => {
       await material.load();
       counter.start();
+      await layers.start();
       await consumer.start();
     },
-    stop: (deadline) =>
-      consumer.drain(deadline).finally(() => Promise.all([pool.close(), reader.close(), counter.stop()])),
+    stop: async (deadline) => {
+      layers.stop();
+      await consumer.drain(deadline).finally(() => Promise.all([pool.close(), reader.close(), counter.stop()]));
+    },
     ready: () => (redis.group.available ? undefined : 'Redis cannot be reached'),
   };
 }

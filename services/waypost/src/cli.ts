@@ -60,8 +60,8 @@ export async function runCli(argv: readonly string[]): Promise<number> {
     code = failed ? 1 : 0;
   });
   addBans(program);
-  addSpam(program);
   addSmime(program, env);
+  addSpam(program, (options, work) => withRedis(options, env, work));
   addSuppressions(program, (options, work) => withRedis(options, env, work));
   addReports(program, (options, work) => withRedis(options, env, work));
   addSmoke(program, (options, work) => withRedis(options, env, work));

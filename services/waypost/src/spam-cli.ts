@@ -5,15 +5,19 @@ import {
   costOf,
   describeFigures,
   evaluate,
+  Lessons,
   learn,
   openMail,
   readCorpus,
+  readModelFile,
   type Sample,
   SampleReader,
   splitByFolder,
   splitByTime,
   writeModel,
 } from '@waypost/classifier';
+import type { Config } from '@waypost/config';
+import type { RedisHandle } from '@waypost/redis';
 import { type Command, InvalidArgumentError } from 'commander';
 
 const print = (text: string): void => {
@@ -28,8 +32,13 @@ interface Labelled {
   readonly spam?: readonly string[];
 }
 
+type WithRedis = <T>(
+  options: { config?: string },
+  work: (redis: RedisHandle, config: Config) => Promise<T>,
+) => Promise<T>;
+
 /** `waypost spam …`: the statistical classifier. */
-export function addSpam(program: Command): void {
+export function addSpam(program: Command, withRedis: WithRedis): void {
   const group = program.command('spam').description('the statistical classifier of spam');
   labelled(group.command('evaluate').description('train on one part of a collection and try it on the other'))
     .option('--split <how>', 'folder or time', splitName, 'folder')
@@ -62,17 +71,83 @@ export function addSpam(program: Command): void {
       await writeFile(options.out, text);
       print(`${options.out}: ${text.length} octets from ${samples.length} messages.`);
     });
-  group
-    .command('classify')
-    .description('say what the classifier thinks of messages, and why')
+  addTeaching(group, withRedis);
+}
+
+/** The commands about what a running relay's classifier was taught. */
+function addTeaching(group: Command, withRedis: WithRedis): void {
+  const command = (name: string, description: string) =>
+    group
+      .command(name)
+      .description(description)
+      .option('-c, --config <file>', 'the configuration file')
+      .option('--tenant <tenant>', "this tenant's mail; without it everybody's");
+  command('train', 'teach the classifier what is spam and what is wanted')
+    .option('--ham <paths...>', 'folders, Maildirs, mboxes or messages that are wanted mail', [])
+    .option('--spam <paths...>', 'the same of spam', [])
+    .action(async ({ ham, spam, tenant, ...options }) => {
+      if (ham.length + spam.length === 0)
+        throw new UsageError('Say what to learn from: --ham DIR, --spam DIR, or both');
+      const counts = await withRedis(options, (redis, { classifier: settings }) => {
+        const lessons = new Lessons(redis.group, () => settings.learning);
+        return train({ lessons, classifier: classifierOf(settings), tenant }, { ham, spam });
+      });
+      print(`${counts.learned} messages learned; ${counts.known} more were known.`);
+    });
+  command('forget', 'forget what the classifier was taught; the model that ships stays').action(
+    async ({ tenant, ...options }) => {
+      const gone = await withRedis(options, (redis, { classifier }) =>
+        new Lessons(redis.group, () => classifier.learning).forget(tenant),
+      );
+      print(gone ? 'Forgotten.' : 'There was nothing to forget.');
+    },
+  );
+  command(
+    'classify',
+    'say what the classifier thinks of messages, and why; with -c or --tenant by what it was taught too',
+  )
     .argument('<files...>')
-    .action(async (files: string[]) => {
-      const classifier = new Classifier(baseModel());
+    .action(async (files: string[], { tenant, ...options }) => {
+      const taught = async (redis: RedisHandle, { classifier: settings }: Config) => {
+        const lessons = new Lessons(redis.group, () => settings.learning);
+        const layers = await Promise.all([undefined, ...(tenant ? [tenant] : [])].map((one) => lessons.read(one)));
+        return { classifier: classifierOf(settings), layers };
+      };
+      const alone = { classifier: classifierOf({}), layers: [] };
+      const { classifier, layers } = options.config || tenant ? await withRedis(options, taught) : alone;
       for (const file of files) {
-        const { probability, score, reasons } = classifier.classify(openMail(await readFile(file)));
+        const mail = openMail(await readFile(file));
+        const { probability, score, reasons } = classifier.classify(mail, layers);
         print(`${file}: spam with ${percent(probability, 1)}, score ${score.toFixed(2)}: ${reasons.join(', ')}`);
       }
     });
+}
+
+const classifierOf = ({ model }: { readonly model?: string | undefined }) =>
+  new Classifier(model === undefined ? baseModel() : readModelFile(model));
+
+/** Teaches ham and spam in turns, so that neither is taught against nothing. */
+async function train(
+  by: { lessons: Lessons; classifier: Classifier; tenant?: string },
+  paths: { readonly ham: readonly string[]; readonly spam: readonly string[] },
+) {
+  const counts = { learned: 0, known: 0, limited: 0 };
+  const sources = [
+    { as: 'ham' as const, messages: readAll(paths.ham) },
+    { as: 'spam' as const, messages: readAll(paths.spam) },
+  ];
+  while (sources.length > 0) {
+    for (const source of [...sources]) {
+      const { value, done } = await source.messages.next();
+      if (done) sources.splice(sources.indexOf(source), 1);
+      else counts[await by.lessons.learn(value.message, source.as, { ...by, unlimited: true })] += 1;
+    }
+  }
+  return counts;
+}
+
+async function* readAll(paths: readonly string[]) {
+  for (const path of paths) yield* readCorpus(path);
 }
 
 function labelled(command: Command): Command {

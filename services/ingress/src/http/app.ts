@@ -3,11 +3,12 @@ import { dirname } from 'node:path';
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
 import { type EmailDeps, Emails } from './emails.js';
 import { type GuardDeps, guard } from './guard.js';
+import { type LessonDeps, Lessons } from './lessons.js';
 import { openApiDocument } from './openapi.js';
 import { Problem } from './problem.js';
 import { type SuppressionDeps, Suppressions } from './suppressions.js';
 
-export interface HttpDeps extends EmailDeps, GuardDeps, SuppressionDeps {
+export interface HttpDeps extends EmailDeps, GuardDeps, LessonDeps, SuppressionDeps {
   readonly version: string;
 }
 
@@ -18,6 +19,7 @@ const ROUTES = [
   '/v1/emails/:id',
   '/v1/emails/:id/events',
   '/v1/emails/:id/cancel',
+  '/v1/policy/learn',
   '/v1/suppressions',
   '/v1/suppressions/import',
   '/v1/suppressions/export',
@@ -48,6 +50,7 @@ export function createHttpApp(deps: HttpDeps): Express {
   app.get('/v1/emails/:id', read, emails.get);
   app.get('/v1/emails/:id/events', read, emails.events);
   app.post('/v1/emails/:id/cancel', send, emails.cancel);
+  app.post('/v1/policy/learn', guard('admin', deps), raw, new Lessons(deps).learn);
   addSuppressions(app, deps, [mustBe('application/json'), express.json(plain)]);
   app.all(ROUTES, (request) => {
     throw new Problem(405, 'method_not_allowed', `${request.method} is not possible here`);

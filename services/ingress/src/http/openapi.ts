@@ -9,6 +9,9 @@ import {
   emailView,
   eventsView,
   imported,
+  lesson,
+  lessonQuery,
+  lessonView,
   newSuppression,
   problem,
   rawEmail,
@@ -96,6 +99,20 @@ export function openApiDocument(version: string): object {
           summary: 'Cancel a message that is not on its way',
           requestParams: byId,
           responses: { '200': json(canceled, 'Canceled'), ...errors },
+        },
+      },
+      '/policy/learn': {
+        post: {
+          summary: 'Teach the spam classifier with a message; needs the admin scope',
+          requestParams: { query: lessonQuery.partial() },
+          requestBody: {
+            required: true,
+            content: {
+              'application/json': { schema: lesson },
+              'message/rfc822': { schema: { type: 'string', format: 'binary' } },
+            },
+          },
+          responses: { '200': json(lessonView, 'Taken in, by all processes within seconds'), ...errors },
         },
       },
       '/suppressions': {

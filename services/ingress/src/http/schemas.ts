@@ -64,6 +64,33 @@ export const batchAccepted = z
   .object({ data: z.array(accepted), errors: z.array(z.object({ index: z.int(), message: z.string() })).optional() })
   .meta({ id: 'BatchAccepted' });
 
+const taught = {
+  class: z.enum(['ham', 'spam']).meta({ description: 'ham is mail that is wanted' }),
+  tenant: z
+    .string()
+    .min(1)
+    .max(100)
+    .optional()
+    .meta({ description: 'Whose mail it is about, for keys without a tenant; everybody’s where absent' }),
+};
+
+/** `POST /v1/policy/learn` as message/rfc822. */
+export const lessonQuery = z.strictObject(taught);
+
+/** `POST /v1/policy/learn` as JSON. */
+export const lesson = z
+  .strictObject({ ...taught, raw: z.string().min(1).meta({ description: 'The whole MIME message in base64' }) })
+  .meta({ id: 'Lesson' });
+
+export const lessonView = z
+  .object({
+    object: z.literal('lesson'),
+    class: z.enum(['ham', 'spam']),
+    tenant: z.string().nullable(),
+    learned: z.boolean().meta({ description: 'False where the same text was learned as the same before' }),
+  })
+  .meta({ id: 'LessonTaken' });
+
 /** `POST /v1/suppressions`. */
 export const newSuppression = z
   .strictObject({

@@ -1,11 +1,12 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { Lessons } from '@waypost/classifier';
 import type { RedisHandle } from '@waypost/redis';
 import type { Service } from '@waypost/runtime';
 import { IdempotencyStore, RateLimiter } from '@waypost/store';
 import { createHttpApp, type HttpDeps } from './app.js';
 
-export interface HttpIngressDeps extends Omit<HttpDeps, 'limiter' | 'idempotency' | 'version'> {
+export interface HttpIngressDeps extends Omit<HttpDeps, 'limiter' | 'idempotency' | 'lessons' | 'version'> {
   readonly redis: RedisHandle;
 }
 
@@ -23,6 +24,7 @@ export function createHttpIngress(deps: HttpIngressDeps): HttpIngress {
     ...deps,
     limiter: new RateLimiter(group),
     idempotency: new IdempotencyStore(group),
+    lessons: new Lessons(group, () => deps.config().classifier.learning),
     version: '0.1.0',
   });
   let server: Server | undefined;

@@ -4,7 +4,7 @@ import { arcCheck } from './arc.js';
 import { attachmentsCheck } from './attachments.js';
 import { type AuthDeps, authCheck } from './auth.js';
 import { clamdCheck } from './clamd.js';
-import { classifierCheck } from './classifier.js';
+import { type ClassifierDeps, classifierCheck } from './classifier.js';
 import { type DkimDeps, dkimCheck } from './dkim.js';
 import type { FilterDeps } from './filter.js';
 import { loopCheck } from './loop.js';
@@ -21,7 +21,7 @@ import { spamdCheck } from './spamd.js';
 import { suppressionCheck } from './suppression.js';
 import { traceCheck } from './trace.js';
 
-export type CheckDeps = AuthDeps & DkimDeps & FilterDeps & SmimeDeps & { readonly take: TakeCount };
+export type CheckDeps = AuthDeps & ClassifierDeps & DkimDeps & FilterDeps & SmimeDeps & { readonly take: TakeCount };
 
 /**
  * @param deps whose configuration is read at each use, so that a reload holds for the next message.
