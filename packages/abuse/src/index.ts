@@ -2,6 +2,8 @@ export * from './bans/bans.js';
 export * from './bans/records.js';
 export * from './bans/table.js';
 export * from './greylist/greylist.js';
+export * from './habits/habits.js';
+export * from './habits/records.js';
 export * from './ip.js';
 export * from './limits/limiter.js';
 export { type Charge, LimitedError, type Usage } from './limits/usage.js';

@@ -140,6 +140,17 @@ const greylist = z.strictObject({
   max_entries: z.int().min(100).default(500_000),
 });
 
+const anomaly = z.strictObject({
+  enabled: z.boolean().default(true),
+  /** An hour is an anomaly with so many times the recipients of an hour by habit, and twice its peak. */
+  factor: z.number().min(1).default(5),
+  /** Recipients an hour below which nothing is. */
+  minimum: z.int().min(1).default(1000),
+  /** `hold`: the credential may not send for `hold_for`, or until an operator resets it. */
+  action: z.enum(['alarm', 'hold']).default('alarm'),
+  hold_for: duration.default(3_600_000),
+});
+
 const abuse = z.strictObject({
   limits: z.array(limit).default([]),
   bans: bans.prefault({}),
@@ -148,6 +159,7 @@ const abuse = z.strictObject({
   mx: mx.prefault({}),
   recipients: recipients.prefault({}),
   greylist: greylist.prefault({}),
+  anomaly: anomaly.prefault({}),
 });
 
 export type AbuseConfig = z.output<typeof abuse>;
@@ -155,6 +167,7 @@ export type BanSettings = AbuseConfig['bans'];
 export type AccessListSettings = AbuseConfig['lists'];
 export type MxSettings = AbuseConfig['mx'];
 export type CallForwardSettings = AbuseConfig['recipients']['call_forward'];
+export type HabitSettings = AbuseConfig['anomaly'];
 export type GreylistSettings = AbuseConfig['greylist'];
 
 export const abuseSections = { abuse: abuse.prefault({}) };

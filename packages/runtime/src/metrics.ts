@@ -87,6 +87,8 @@ export function createMetrics() {
     turnedAway: counter('abuse_refused_total', 'Connections, logins and messages refused', ['check']),
     limited: counter('abuse_limited_total', 'Messages and recipients put off by a limit', ['per', 'measure']),
     callForwards: counter('abuse_call_forwards_total', 'Recipients that the next hop was asked about', ['answer']),
+    anomalies: counter('abuse_anomalies_total', 'Credentials that sent far more than their habit in an hour'),
+    held: counter('abuse_held_refusals_total', 'Messages put off because their credential is held'),
     tarpitted: gauge('abuse_tarpit_sockets', 'Refused connections that wait for their refusal'),
     configReloadGood: gauge('config_last_reload_successful', 'Whether the newest configuration file is in force'),
     configReloadFailures: counter('config_reload_failures_total', 'Configuration files that were refused'),

@@ -6,6 +6,7 @@ import { type KeyStore, SinkStore } from '@waypost/store';
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
 import { simpleParser } from 'mailparser';
 import { addBanRoutes } from './bans.js';
+import { addHabitRoutes } from './habits.js';
 import { escapeHtml, PAGE_POLICY, page, table } from './page.js';
 import type { ActionDeps } from './queue/actions.js';
 import { queueDepths } from './queue/depths.js';
@@ -78,6 +79,7 @@ export function createApiApp(deps: ApiAppDeps): Express {
   });
   addQueueRoutes(app, { ...deps, executor: group });
   addBanRoutes(app, { ...deps, executor: group });
+  addHabitRoutes(app, { executor: group });
   app.use(answerErrors(deps.runtime));
   return app;
 }

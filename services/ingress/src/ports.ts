@@ -1,4 +1,4 @@
-import type { AccessLists, Bans, CallForward, Greylist, Limiter, RecipientList } from '@waypost/abuse';
+import type { AccessLists, Bans, CallForward, Greylist, Habits, Limiter, RecipientList } from '@waypost/abuse';
 import type { Tarpit } from '@waypost/smtp';
 
 /** A credential that was proven, for SMTP AUTH or an API request. */
@@ -21,6 +21,7 @@ export interface Authenticator {
 export interface AbuseControl {
   readonly bans: Bans;
   readonly limiter: Limiter;
+  readonly habits: Habits;
   readonly tarpit: Tarpit;
   readonly lists: AccessLists;
   readonly greylist: Greylist;

@@ -1,4 +1,4 @@
-import { AccessLists, Bans, CallForward, Greylist, Limiter, RecipientList } from '@waypost/abuse';
+import { AccessLists, Bans, CallForward, Greylist, Habits, Limiter, RecipientList } from '@waypost/abuse';
 import type { Config } from '@waypost/config';
 import type { MailResolver } from '@waypost/dns';
 import type { AbuseControl } from '@waypost/ingress';
@@ -59,12 +59,24 @@ export function createAbuse({ runtime, config, redis, resolver }: AbuseDeps): Ab
   });
   const greylist = new Greylist(redis.group, () => settings().greylist);
   const names = createNameChecks(resolver, config());
+  const habits = new Habits({
+    redis,
+    settings: () => settings().anomaly,
+    onAnomaly: ({ credential, count, allowed, heldTill }) => {
+      metrics.anomalies.inc();
+      const held = heldTill > 0 ? new Date(heldTill).toISOString() : null;
+      const line = { event: 'anomaly', credential, recipients: count, allowed, held };
+      log.warn(line, 'a credential sends far more than its habit');
+    },
+    onError: (error, context) => log.warn({ error: error.message }, context),
+  });
   const service: Service = {
     name: 'abuse',
     start: async () => {
       await lists.start();
       await recipients.start();
       await bans.start();
+      await habits.start();
     },
     stop: async () => {
       tarpit.close();
@@ -72,8 +84,9 @@ export function createAbuse({ runtime, config, redis, resolver }: AbuseDeps): Ab
       recipients.stop();
       bans.stop();
       await limiter.flush();
+      await habits.stop();
     },
     ready: () => undefined,
   };
-  return { bans, limiter, tarpit, lists, recipients, callForward, greylist, names, service };
+  return { bans, limiter, habits, tarpit, lists, recipients, callForward, greylist, names, service };
 }

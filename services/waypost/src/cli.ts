@@ -6,6 +6,7 @@ import { addBans } from './bans-cli.js';
 import { type Composition, SERVICES, type ServiceName } from './compose.js';
 import { addDkim } from './dkim-cli.js';
 import { EmbeddedRedisError } from './embedded-redis.js';
+import { addHabits } from './habits-cli.js';
 import { addPii } from './pii-cli.js';
 import { addQueue } from './queue-cli.js';
 import { addReports } from './reports-cli.js';
@@ -55,6 +56,7 @@ export async function runCli(argv: readonly string[]): Promise<number> {
   addKeys(program, env);
   addMessage(program, env);
   addPii(program, env);
+  addHabits(program);
   addQueue(program);
   addDkim(program, env, (failed) => {
     code = failed ? 1 : 0;

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
-import { LimitedError, type WholeUsage } from '@waypost/abuse';
+import { HeldError, LimitedError, type WholeUsage } from '@waypost/abuse';
 import type { Config } from '@waypost/config';
 import {
   domainOf,
@@ -67,6 +67,7 @@ export async function submit(
   const spans: Span[] = [];
   let giveBack = () => {};
   try {
+    deps.abuse.habits.check(by.credential.id);
     for (const [index, submission] of submissions.entries()) {
       const id = ids[index] as string;
       const span = startSpan(id, by, deps);
@@ -86,6 +87,8 @@ export async function submit(
     throw toProblem(error, deps);
   }
   deps.runtime.metrics.messagesReceived.inc({ kind: 'http', protocol: 'HTTP' }, arrivals.length);
+  const recipients = arrivals.reduce((sum, { meta }) => sum + meta.envelope.recipients.length, 0);
+  deps.abuse.habits.sent(by.credential.id, recipients);
 }
 
 function usageOf({ envelope, origin, body }: MessageMeta): WholeUsage {
@@ -208,6 +211,11 @@ function toProblem(error: unknown, { runtime }: SubmitDeps): Problem {
     runtime.metrics.limited.inc({ per, measure });
     const headers = { 'Retry-After': String(error.retryAfter) };
     return new Problem(429, 'rate_limit_exceeded', `${error.message}; try again in ${error.retryAfter} s`, { headers });
+  }
+  if (error instanceof HeldError) {
+    runtime.metrics.held.inc();
+    const headers = { 'Retry-After': String(error.retryAfter) };
+    return new Problem(429, 'rate_limit_exceeded', error.message, { headers });
   }
   runtime.log.warn(
     { error: (error as Error).message, cause: ((error as Error).cause as Error)?.message },

@@ -56,7 +56,7 @@ export class SmtpListener implements Service {
     this.#door = new Doorkeeper(listener, this.#rules.allow, { abuse, metrics: runtime.metrics });
     this.#checks = new MxChecks(listener, { abuse, config: deps.config, metrics: runtime.metrics });
     this.#logins = new Logins({ ...deps, door: this.#door });
-    this.#metering = new Metering(listener, abuse.limiter, runtime.metrics);
+    this.#metering = new Metering(listener, abuse, runtime.metrics);
     this.#server = this.#create();
   }
 
@@ -252,7 +252,7 @@ export class SmtpListener implements Service {
     accept(incoming, settings, this.deps).then(
       (id) => {
         this.deps.runtime.metrics.messagesReceived.inc({ kind: origin.kind, protocol: origin.protocol });
-        this.#metering.accepted(session, stream.byteLength);
+        this.#metering.accepted(session, stream.byteLength, incoming.envelope.recipients.length);
         reply(null, `Ok: queued as ${id}`);
       },
       (error) => {

@@ -1,8 +1,9 @@
-import { LimitedError, type Limiter, type Metered } from '@waypost/abuse';
+import { HeldError, LimitedError, type Metered } from '@waypost/abuse';
 import type { ListenerConfig } from '@waypost/config';
 import { domainOf, SmtpError } from '@waypost/mail';
 import type { Metrics } from '@waypost/runtime';
 import type { SMTPServerSession } from 'smtp-server';
+import type { AbuseControl } from '../ports.js';
 import { toOrigin } from './session.js';
 
 /** Holds the transactions of one listener's sessions against the limits. */
@@ -11,20 +12,21 @@ export class Metering {
 
   constructor(
     private readonly listener: ListenerConfig,
-    private readonly limiter: Limiter,
+    private readonly abuse: Pick<AbuseControl, 'limiter' | 'habits'>,
     private readonly metrics: Metrics,
   ) {}
 
   /**
    * At MAIL.
    * @param size octets that the client announced (RFC 1870), 0 where it did not.
-   * @returns undefined where nothing limits it. @throws SmtpError 452 4.7.1 (rejects)
+   * @returns undefined where nothing limits it. @throws SmtpError 452 4.7.1 (rejects), 450 4.7.1 where the credential is held
    */
   begin(session: SMTPServerSession, sender: string, size: number): Promise<void> | undefined {
     this.abandoned(session);
     const { kind, credential, tenant, remoteAddress } = toOrigin(session, this.listener);
+    this.#checkHeld(credential);
     const usage = { kind: kind as ListenerConfig['kind'], credential, tenant, address: remoteAddress, sender };
-    const begun = this.limiter.begin(usage, size);
+    const begun = this.abuse.limiter.begin(usage, size);
     return begun?.then(
       (metered) => void this.#open.set(session, metered),
       (error) => this.#refuse(error, 452),
@@ -40,7 +42,8 @@ export class Metering {
   }
 
   /** The message was accepted with so many octets. */
-  accepted(session: SMTPServerSession, octets: number): void {
+  accepted(session: SMTPServerSession, octets: number, recipients: number): void {
+    this.abuse.habits.sent(toOrigin(session, this.listener).credential, recipients);
     this.#open.get(session)?.accepted(octets);
     this.#open.delete(session);
   }
@@ -49,6 +52,16 @@ export class Metering {
   abandoned(session: SMTPServerSession): void {
     this.#open.get(session)?.abandoned();
     this.#open.delete(session);
+  }
+
+  #checkHeld(credential: string | undefined): void {
+    try {
+      this.abuse.habits.check(credential);
+    } catch (error) {
+      if (!(error instanceof HeldError)) throw error;
+      this.metrics.held.inc();
+      throw new SmtpError(450, '4.7.1', error.message);
+    }
   }
 
   /** With 452 a client sends what was taken and comes again with the rest (RFC 5321 §4.5.3.1.10). */
