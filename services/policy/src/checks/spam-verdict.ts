@@ -10,7 +10,7 @@ export function spamVerdictCheck({ config, runtime }: FilterDeps): Check {
   return {
     name: 'spam-verdict',
     run: (context) => {
-      const { spam } = config();
+      const { spam, telemetry } = config();
       if (!concerns(context, spam)) return PASS;
       const limits = thresholdsOf(spam, context.meta.origin.tenant);
       const { score, symbols } = context.findings;
@@ -19,7 +19,11 @@ export function spamVerdictCheck({ config, runtime }: FilterDeps): Check {
       runtime.metrics.spamScore.observe(score);
       const why = [...symbols].sort(byWeight);
       if (action !== 'pass') {
-        const list = why.map(({ name, score: points, reason }) => `${name} ${points.toFixed(1)}: ${reason}`);
+        // Reasons quote the message: its subject, and names of people.
+        const quoted = telemetry.pii === 'full';
+        const list = why.map(
+          ({ name, score: points, reason }) => `${name} ${points.toFixed(1)}${quoted ? `: ${reason}` : ''}`,
+        );
         runtime.log.info({ id: context.meta.id, action, score: round(score), symbols: list }, 'spam verdict');
       }
       return carryOut(context, spam, { action, score, why, required: limits.tag });
