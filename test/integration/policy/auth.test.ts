@@ -45,7 +45,7 @@ beforeAll(async () => {
     ],
     config: {
       delivery: { dns_servers: [dns.address] },
-      policy: { retry: '300ms' },
+      policy: { retry: '300ms', scan_max: '64KiB' },
       auth: {
         authserv_id: AUTHSERV,
         received_spf: true,
@@ -117,6 +117,17 @@ describe('authentication of mail from outside', () => {
     const [field] = await fieldsOf('by dkim', 'Authentication-Results');
     expect(field).toMatch(/dkim=pass \(2048-bit key\) header\.d=example\.com/);
     expect(field).toContain('dmarc=pass');
+  });
+
+  it.each([
+    ['long and whole', '', 'pass'],
+    ['long and changed at its end', 'changed\r\n', 'fail'],
+  ])('is over all of a message that checks see the beginning of: %s', async (subject, added, result) => {
+    const mail = compose({ subject }) + 'line  of \ttext \r\n'.repeat(20_000);
+    const key = { signingDomain: 'example.com', selector: 's', privateKey: PEM };
+    const { signatures } = await dkimSign(mail, { ...key, signatureData: [key] });
+    await send({ subject, client: OWN }, signatures + mail + added);
+    expect((await fieldsOf(subject, 'Authentication-Results'))[0]).toContain(`dkim=${result} (`);
   });
 
   it('takes out fields that claim to be ours, and those alone', async () => {
