@@ -1,4 +1,4 @@
-import { loadConfig } from '@waypost/config';
+import { ConfigError, loadConfig } from '@waypost/config';
 import { describeCertificate, loadMaterial } from '@waypost/smime';
 import type { Command } from 'commander';
 
@@ -21,7 +21,9 @@ export function addSmime(program: Command, env: Readonly<Record<string, string |
     .argument('[address]', 'only those for this address')
     .requiredOption('-c, --config <file>', 'the configuration file')
     .action(async (address: string | undefined, options: { config: string }) => {
-      const material = await loadMaterial(loadConfig({ file: options.config, env }).smime);
+      const material = await loadMaterial(loadConfig({ file: options.config, env }).smime).catch((error: Error) => {
+        throw new ConfigError([error.message]);
+      });
       const recipients = new Set([...material.known.values()].flat().map(({ certificate }) => certificate));
       const rows: Row[] = [
         ...material.identities.flatMap(({ settings: { sign, decrypt, match }, identity: { certificates } }) => {

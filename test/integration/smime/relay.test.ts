@@ -239,4 +239,30 @@ describe.skipIf(absent.length > 0)('waypost smime certificates', () => {
     expect(stdout).toMatch(/^bob@example\.org\trecipient\tgood, .*\tCN=bob\tissued by CN=Mail Root$/m);
     expect(stdout).toMatch(/^-\tanchor\tgood/m);
   });
+
+  it('tells what cannot be used, here and at the start, and never the key', async () => {
+    const { alice, bob } = people;
+    const bad: Record<string, unknown>[] = [
+      { match: 'a@example.com', pkcs12: ca.path('dora.p12'), passphrase: 'wrong' },
+      { match: 'a@example.com', certificate_file: alice.cert, key_file: bob.key },
+      { match: 'a@example.com', certificate_file: alice.cert },
+      { match: 'a@example.com', certificate_file: alice.key, key_file: alice.key },
+      { match: 'a@example.com', pkcs12: ca.path('nowhere.p12') },
+    ];
+    const config = JSON.parse(readFileSync(relay.waypost.file, 'utf8'));
+    for (const identity of bad) {
+      const file = ca.write(
+        'bad.json',
+        JSON.stringify({ ...config, telemetry: { metrics_port: 0 }, smime: { identities: [identity] } }),
+      );
+      for (const args of [
+        ['smime', 'certificates', '-c', file],
+        ['run', 'policy', '-c', file],
+      ]) {
+        const { code, stderr } = await run(process.execPath, [MAIN, ...args]);
+        expect([code, stderr]).toEqual([1, expect.stringMatching(/smime\.identities "a@example\.com": /)]);
+        expect(stderr).not.toMatch(/PRIVATE KEY|^ +at /m);
+      }
+    }
+  });
 });
