@@ -1,7 +1,8 @@
-import { laneOf, matchRoute, parseTarget, type RouteConfig, routeId } from '@waypost/config';
+import { type BounceSettings, laneOf, matchRoute, parseTarget, type RouteConfig, routeId } from '@waypost/config';
 import { ageFrom, domainOf, type JobRecipient, type LaneJob, type MessageMeta } from '@waypost/mail';
 import { laneJobId } from '@waypost/queue';
 import type { ShapingPlan, SiteFinder } from '@waypost/shaping';
+import { returnPath } from '@waypost/verp';
 import type { OpenRecipient, Via } from './check.js';
 
 /** Recipients one lane job carries (RFC 5321 §4.5.3.1.8). */
@@ -11,6 +12,7 @@ export interface RouteDeps {
   readonly routes: readonly RouteConfig[];
   readonly plan: ShapingPlan;
   readonly sites: Pick<SiteFinder, 'find'>;
+  readonly bounces: BounceSettings;
 }
 
 /** @returns the route that a message's recipient takes. */
@@ -22,8 +24,9 @@ export function routeOf({ envelope, origin, tags }: MessageMeta, domain: string,
 export type LeavingForm = Pick<LaneJob, 'ref' | 'prepend' | 'cut' | 'also'>;
 
 /**
- * Chooses a lane for each recipient and makes the jobs: one for each lane and domain, in chunks of 100 recipients. The ids
- * are the same again for a replay, since recipients keep their places.
+ * Chooses a lane for each recipient and makes the jobs: one for each lane and domain, in chunks of 100 recipients, or one for
+ * each recipient whose return path is his own: his transaction then counts as any. The ids are the same again for a replay,
+ * since recipients keep their places.
  */
 export async function routeMessage(
   meta: MessageMeta,
@@ -39,7 +42,8 @@ export async function routeMessage(
     if (!place) continue;
     // Domains of one site share a lane, but not a transaction: their MX sets may part while the mail waits.
     const { lane, target, route, pool = '' } = place;
-    const key = [lane, target.kind === 'mx' ? target.domain : '', route, pool].join(' ');
+    const own = goesAlone(meta, recipient.address, place, deps.bounces) ? i : '';
+    const key = [lane, target.kind === 'mx' ? target.domain : '', route, pool, own].join(' ');
     let group = groups.get(key);
     if (!group) {
       group = { job: place, rcpts: [] };
@@ -58,6 +62,12 @@ export async function routeMessage(
 }
 
 type Place = Omit<LaneJob, 'rcpts'>;
+
+/** @returns whether a recipient gets a return path, and so a transaction, that he shares with nobody. */
+function goesAlone({ origin }: MessageMeta, to: string, { target, ...place }: Place, bounces: BounceSettings): boolean {
+  const rewritten = target.kind === 'mx' || target.kind === 'smtp' || target.kind === 'smtps';
+  return rewritten && origin.kind !== 'mx' && returnPath(bounces, { ...place, to })?.mode === 'recipient';
+}
 
 /** @returns what recipients have in common who go the same way. */
 function wayOf({ recipient, via }: OpenRecipient): string {

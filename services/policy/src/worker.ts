@@ -180,7 +180,8 @@ export class PolicyWorker {
     { forms, drafts }: Leaving,
   ): Promise<Awaited<ReturnType<typeof routeMessage>>> {
     const config = this.deps.config();
-    const deps = { routes: config.routes, plan: planOf(config), sites: this.deps.sites };
+    const { routes, bounces } = config;
+    const deps = { routes, bounces, plan: planOf(config), sites: this.deps.sites };
     const tags = findings.tags.length > 0 ? { tags: findings.tags } : {};
     // Whoever ends the message last drops all of it.
     const bodies = [meta.body, ...variants, ...drafts.map(({ ref }) => ref)];

@@ -55,8 +55,10 @@ const counted = (kind: string, result: string) =>
 
 describe('the reverse-path', () => {
   it('is one for each recipient, each in a transaction of its own, and the header says the same', async () => {
-    const { found, path } = await pathsOf('three', ['x@example.org', 'y@example.org', 'z@example.org']);
+    const { id, found, path } = await pathsOf('three', ['x@example.org', 'y@example.org', 'z@example.org']);
     expect(found).toHaveLength(3);
+    // Each is a job of its own, so that each counts against the limits.
+    expect((await eventTypes(relay, id)).filter((type) => type === 'Delivery')).toHaveLength(3);
     expect(new Set(['x', 'y', 'z'].map((name) => path(`${name}@example.org`))).size).toBe(3);
     for (const { mail, body } of found) {
       expect(address(mail)).toMatch(/^b-[a-z2-7]{45}@bounces\.example\.com$/);
@@ -103,7 +105,7 @@ describe('a bounce that comes later', () => {
     });
     expect(recipients[1]).toMatchObject({ state: 'delivered', late_bounce: null });
     expect(last_event).toBe('bounced');
-    expect(await eventTypes(relay, id)).toEqual(['Reception', 'Queued', 'Delivery', 'OOB']);
+    expect(await eventTypes(relay, id)).toEqual(['Reception', 'Queued', 'Delivery', 'Delivery', 'OOB']);
     expect((await suppressed('gone@example.org')).body).toMatchObject({ cause: 'user_unknown', email_id: id });
     expect((await suppressed('here@example.org')).status).toBe(404);
   });
