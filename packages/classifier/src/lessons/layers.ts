@@ -2,8 +2,9 @@ import type { RedisHandle } from '@waypost/redis';
 import type { Layer } from './layer.js';
 import { LESSONS, type Lessons } from './store.js';
 
-/** Tenants whose layers one process holds; the one that was asked for longest ago goes. */
-const HELD = 200;
+/** Tenants whose layers one process holds, and weights of all of them; the one that was asked for longest ago goes. */
+const HELD = 1_000;
+const WEIGHTS = 1_000_000;
 /** Between two readings of one layer at least, ms: lessons come in rows. */
 const PAUSE = 1_000;
 
@@ -11,6 +12,8 @@ interface Held {
   layer: Promise<Layer>;
   readAt: number;
   stale: boolean;
+  /** Weights in it, once it is read. */
+  size: number;
 }
 
 /** What was taught, as this process knows it: read when it is first asked for, and again after news of lessons. */
@@ -50,17 +53,29 @@ export class Layers {
       this.#held.set(name, held);
       return held.layer;
     }
-    const fresh: Held = { layer: this.lessons.read(tenant), readAt: now, stale: false };
+    const fresh: Held = { layer: this.lessons.read(tenant), readAt: now, stale: false, size: 0 };
     this.#held.set(name, fresh);
-    if (this.#held.size > HELD) this.#held.delete(this.#held.keys().next().value as string);
     try {
-      return await fresh.layer;
+      const layer = await fresh.layer;
+      fresh.size = layer.size;
+      this.#letGo();
+      return layer;
     } catch (error) {
       // What is known stays in force; what is not is asked for again.
       if (this.#held.get(name) === fresh) this.#held.delete(name);
       if (!held) throw error;
       this.#held.set(name, held);
       return held.layer;
+    }
+  }
+
+  #letGo(): void {
+    let weights = 0;
+    for (const { size } of this.#held.values()) weights += size;
+    for (const [name, { size }] of this.#held) {
+      if (this.#held.size <= HELD && weights <= WEIGHTS) return;
+      weights -= size;
+      this.#held.delete(name);
     }
   }
 
