@@ -106,7 +106,7 @@ const mx = z.strictObject({
   spoofing: z.enum(['off', 'envelope', 'header']).default('envelope'),
   /** Further domains of ours beside those the listener takes mail for. */
   own_domains: z.array(z.string()).default([]),
-  /** Points in DNS lists (`spam.address_lists`) at which a client is refused; 0 does not ask them in the session. */
+  /** Points in DNS lists (`spam.dns.address_lists`) at which a client is refused; 0 does not ask them in the session. */
   dns_lists_reject: z.number().min(0).default(0),
 });
 

@@ -58,7 +58,7 @@ export function createAbuse({ runtime, config, redis, resolver }: AbuseDeps): Ab
     onAnswer: (answer) => metrics.callForwards.inc({ answer }),
   });
   const greylist = new Greylist(redis.group, () => settings().greylist);
-  const names = createNameChecks(resolver, config());
+  const names = createNameChecks({ resolver, config, metrics });
   const habits = new Habits({
     redis,
     settings: () => settings().anomaly,

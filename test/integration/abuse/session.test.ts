@@ -2,6 +2,7 @@ import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
+  aRecord,
   DnsServer,
   mxRecord,
   SmtpDialog,
@@ -33,8 +34,12 @@ beforeAll(async () => {
     'soft.test MX': [mxRecord('soft.test', 10, 'mx.example.net')],
     'soft.test TXT': [txtRecord('soft.test', 'v=spf1 ~all')],
     'null.test MX': [mxRecord('null.test', 0, '.')],
+    'example.com MX': [mxRecord('example.com', 10, 'mx.example.net')],
     'example.com TXT': [txtRecord('example.com', 'v=spf1 ip4:127.0.6.7 -all')],
     'broken.test MX': 'SERVFAIL',
+    'plain.test A': [aRecord('plain.test', '127.0.0.1')],
+    '8.6.0.127.bl.test A': [aRecord('8.6.0.127.bl.test', '127.0.0.2')],
+    '5.6.0.127.bl.test A': [aRecord('5.6.0.127.bl.test', '127.255.255.254')],
   });
   mailbox = await SmtpPeer.start({
     lmtp: true,
@@ -53,7 +58,7 @@ afterAll(async () => {
   rmSync(dir, { recursive: true, force: true });
 });
 
-async function start(abuse: Record<string, unknown>): Promise<WaypostProcess> {
+async function start(abuse: Record<string, unknown>, more: Record<string, unknown> = {}): Promise<WaypostProcess> {
   const one = await startWaypost({
     redis: redis.url,
     services: ['ingress'],
@@ -61,7 +66,7 @@ async function start(abuse: Record<string, unknown>): Promise<WaypostProcess> {
       { name: 'inbound', kind: 'mx', domains: ['example.com', 'example.org'], allow: [], banner_delay: 0 },
       { name: 'trusted' },
     ],
-    config: { delivery: { dns_servers: [dns.address] }, abuse: { tarpit: { delay: 0 }, ...abuse } },
+    config: { delivery: { dns_servers: [dns.address] }, abuse: { tarpit: { delay: 0 }, ...abuse }, ...more },
   });
   running.push(one);
   return one;
@@ -141,6 +146,7 @@ describe('the sender, at MAIL', () => {
     ['a@example.net', '127.0.6.1', /^250/],
     ['', '127.0.6.1', /^250/],
     ['a@nowhere.test', '127.0.6.1', /^550 5\.1\.8/],
+    ['a@plain.test', '127.0.6.1', /^250/],
     ['a@null.test', '127.0.6.1', /^550 5\.7\.27/],
     ['a@broken.test', '127.0.6.1', /^250/],
     ['a@example.net', '127.0.5.1', /^550 5\.7\.23/],
@@ -152,7 +158,7 @@ describe('the sender, at MAIL', () => {
     ],
     ['a@sub.own.test', '127.0.6.1', /^550 5\.7\.1 Sender address rejected/],
     // Their own SPF record lets this one send for them.
-    ['a@example.com', '127.0.6.7', /^(?!.*Sender address rejected)/],
+    ['a@example.com', '127.0.6.7', /^250/],
     // Always let in.
     ['a@nowhere.test', '127.0.6.9', /^250/],
   ])('<%s> from %s', async (sender, address, expected) => {
@@ -181,6 +187,17 @@ describe('the sender, at MAIL', () => {
     const dialog = await greet(waypost.port('trusted'));
     expect(await sendMessage(dialog, 'From: a@example.com\r\n\r\n', 'a@example.com', 'b@example.com')).toMatch(/^250/);
     dialog.close();
+  });
+
+  it('refuses clients in DNS lists, and believes no list that refuses to answer', async () => {
+    const lists = { mx: { dns_lists_reject: 5 } };
+    const spam = { dns: { address_lists: [{ zone: 'bl.test', score: 6 }] } };
+    const listening = await start(lists, { spam });
+    expect(await mailFrom(listening, 'a@example.net', '127.0.6.8')).toMatch(
+      /^554 5\.7\.1 Your address is listed: 127\.0\.6\.8 is in bl\.test/,
+    );
+    expect(await mailFrom(listening, 'a@example.net', '127.0.6.5')).toMatch(/^250/);
+    expect(await mailFrom(listening, 'a@example.net', '127.0.6.1')).toMatch(/^250/);
   });
 
   it('counts what it refuses', async () => {
