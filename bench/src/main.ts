@@ -6,6 +6,7 @@ import { Command } from 'commander';
 import { measureLarge } from './large.js';
 import { measureLogins } from './logins/measure.js';
 import { type Load, Sink } from './peers.js';
+import { measurePolicy } from './policy.js';
 import { measureProviders } from './providers/measure.js';
 import { type Case, table } from './report.js';
 import { measure, medianRound, type Round } from './round.js';
@@ -38,6 +39,7 @@ interface Options {
   readonly providers?: boolean;
   readonly minutes: string;
   readonly logins?: boolean;
+  readonly policy?: boolean;
 }
 
 const print = (text: string): void => {
@@ -63,11 +65,13 @@ async function main(): Promise<number> {
       'instead: providers that defer, limit, block, dawdle and cut connections; counts what is lost',
     )
     .option('--minutes <n>', 'how long --providers lasts', '60')
+    .option('--policy', 'instead: what the whole policy costs for a message of 10 KB')
     .option('--logins', 'instead: 10,000 failed logins from 100 addresses, while others log in')
     .parse();
   const options = program.opts<Options>();
   if (options.providers) return runProviders(Number(options.minutes));
   if (options.logins) return runLogins();
+  if (options.policy) return runPolicy(Number(options.messages ?? 3000));
   const source = find('smtp-source');
   const sinkProgram = find('smtp-sink');
   if (!source || !sinkProgram) {
@@ -119,6 +123,10 @@ async function runProviders(minutes: number): Promise<number> {
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }
+}
+
+async function runPolicy(messages: number): Promise<number> {
+  return (await measurePolicy({ messages, size: 10_240, print })) ? 0 : 1;
 }
 
 async function runLogins(): Promise<number> {

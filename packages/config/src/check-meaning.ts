@@ -40,6 +40,10 @@ export function checkMeaning(config: Config): string[] {
     ...checkSmime(config.smime),
     ...[...config.shaping, ...config.providers].flatMap(({ replies }, index) => checkReplies(index, replies)),
   ];
+  const { inline } = config.policy;
+  if ((inline.listen ?? inline.url) !== undefined && inline.secret === undefined) {
+    problems.push('policy.inline: "listen" and "url" need "secret", the same on both sides');
+  }
   if ((config.held.max_age ?? 0) > config.delivery.max_age) {
     problems.push('held.max_age is longer than delivery.max_age, past which no message is kept; raise that too');
   }
@@ -61,6 +65,9 @@ function checkListener(listener: ListenerConfig, { tls, bounces }: Config): stri
   const at = `listeners "${listener.name}"`;
   if (listener.kind === 'relay' && listener.allow.length === 0) {
     problems.push(`${at}: a relay listener needs "allow" with the networks that may use it, such as [10.0.0.0/8]`);
+  }
+  if (listener.kind !== 'mx' && listener.inline) {
+    problems.push(`${at}: only an mx listener may set "inline"; other mail is judged in the queue`);
   }
   if (listener.kind === 'mx' && listener.domains.length === 0 && !bounces.domain && bounces.feedback.length === 0) {
     problems.push(`${at}: an mx listener needs "domains" with the domains it accepts mail for`);

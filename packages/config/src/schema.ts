@@ -5,6 +5,7 @@ import { bounceSections } from './bounces-schema.js';
 import { classifierSections } from './classifier-schema.js';
 import { filterSections } from './filters-schema.js';
 import { heldSections } from './held-schema.js';
+import { inlineSchema } from './inline-schema.js';
 import { reportSections } from './reports-schema.js';
 import { rulesSections } from './rules-schema.js';
 import { shapingSections } from './shaping-schema.js';
@@ -37,6 +38,8 @@ const listener = z.strictObject({
   xclient: z.array(z.string()).default([]),
   /** Wait before the banner to catch early talkers; mx only, 0 elsewhere. */
   banner_delay: duration.optional(),
+  /** mx: policy is asked before the final dot is answered, so that what it refuses is refused in the session. */
+  inline: z.boolean().default(false),
   /** What to do with bare CR or LF in a message. */
   bare_newlines: z.enum(['reject', 'normalise']).default('reject'),
   tenant: z.string().optional(),
@@ -184,6 +187,7 @@ export const configSchema = z.strictObject({
         ]),
       /** A `defer` verdict or an unavailable check is tried again after this. */
       retry: duration.default(30_000),
+      inline: inlineSchema.prefault({}),
       /** Octets of a message that checks look at; of longer ones they see the beginning. */
       scan_max: bytes.default(26_214_400),
       /** Octets of messages that the checks of one process have in memory at once. */

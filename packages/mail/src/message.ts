@@ -138,6 +138,8 @@ export type EventType =
   | 'Reception'
   | 'Rejection'
   | 'Held'
+  /** Held no longer: it goes on through policy. */
+  | 'Released'
   | 'Queued'
   | 'Delivery'
   | 'TransientFailure'

@@ -45,6 +45,8 @@ export function createMetrics() {
     ]),
     redisUp: gauge('redis_up', 'Whether Redis can be reached'),
     policyVerdicts: counter('policy_verdicts_total', 'Verdicts of policy', ['verdict']),
+    inlineVerdicts: counter('inline_verdicts_total', 'Verdicts given in sessions, and why there was none', ['result']),
+    inlineSeconds: histogram('inline_seconds', 'Time until policy had judged a message in its session', FAST),
     policySeconds: histogram('policy_seconds', 'Time to judge a message', FAST),
     authResults: counter('auth_results_total', 'Results of SPF, DKIM, DMARC and ARC of incoming mail', [
       'method',

@@ -10,5 +10,5 @@ export const bodyId = (id: string, { variant }: Pick<BodyRef, 'variant'>) => (va
 
 /** @returns the commands that store a draft's inline body; none where a blob store has it already. */
 export function inlineCommands(draft: Draft): Command[] {
-  return draft.inline ? [{ name: 'set', args: [bodyKey(draft.id), draft.inline] }] : [];
+  return draft.inline ? [{ name: 'set', args: [bodyKey(draft.id, draft.ref.variant), draft.inline] }] : [];
 }

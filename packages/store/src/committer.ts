@@ -1,15 +1,18 @@
-import { type MessageEvent, type MessageMeta, SmtpError } from '@waypost/mail';
+import { type Judgement, type MessageEvent, type MessageMeta, SmtpError } from '@waypost/mail';
 import type { PolicyQueue } from '@waypost/queue';
 import { type Command, type Executor, RedisRefusedError } from '@waypost/redis';
 import { bodyKey, type Draft, inlineCommands } from '@waypost/spool';
 import { publishEvents } from './events.js';
-import { eventField, recordKey } from './record.js';
+import { eventField, recordKey, variantText } from './record.js';
 import { createOnceScript } from './scripts/create-once.js';
 
 /** A message that is complete but not yet ours to keep. */
 export interface Arrival {
   readonly meta: MessageMeta;
   readonly draft: Draft;
+  /** How far policy is with it, where it was judged already; and the bodies that policy made of it. */
+  readonly judgement?: Judgement | undefined;
+  readonly variants?: readonly Draft[] | undefined;
 }
 
 interface Waiting {
@@ -46,8 +49,8 @@ export class Committer {
    * Makes a message durable.
    * @throws SmtpError 452 4.3.1 where Redis has no room, 451 4.3.0 for all else: nothing may be answered 250 then.
    */
-  commit(meta: MessageMeta, draft: Draft): Promise<void> {
-    return this.commitMany([{ meta, draft }]);
+  commit(meta: MessageMeta, draft: Draft, judged: Pick<Arrival, 'judgement' | 'variants'> = {}): Promise<void> {
+    return this.commitMany([{ meta, draft, ...judged }]);
   }
 
   /** The same for several messages, all or none. */
@@ -69,11 +72,12 @@ export class Committer {
     const commands: Command[] = [];
     const events: MessageEvent[] = [];
     const now: string[] = [];
-    for (const { meta, draft } of arrivals) {
+    for (const { meta, draft, judgement, variants = [] } of arrivals) {
       const event = reception(meta);
       events.push(event);
       if (options.once) commands.push(createOnce(meta, draft, event));
-      else commands.push(...inlineCommands(draft), createRecord(meta, event));
+      else commands.push(...inlineCommands(draft), createRecord(meta, event, judgedFields(judgement, variants)));
+      commands.push(...variants.flatMap(inlineCommands));
       if (meta.scheduledAt === undefined) now.push(meta.id);
       else commands.push(...this.policy.add([meta.id], { at: meta.scheduledAt }));
     }
@@ -115,10 +119,15 @@ function reception(meta: MessageMeta): MessageEvent {
   return { type: 'Reception', id, at, detail, ...(traceparent ? { traceparent } : {}) };
 }
 
-const createRecord = (meta: MessageMeta, event: MessageEvent): Command => ({
+const createRecord = (meta: MessageMeta, event: MessageEvent, more: readonly string[]): Command => ({
   name: 'hset',
-  args: [recordKey(meta.id), ...recordFields(meta, event)],
+  args: [recordKey(meta.id), ...recordFields(meta, event), ...more],
 });
+
+const judgedFields = (judgement: Judgement | undefined, variants: readonly Draft[]) => [
+  ...(judgement ? ['judged', JSON.stringify(judgement)] : []),
+  ...(variants.length > 0 ? ['v', variants.map(({ ref }) => variantText(ref)).join(' ')] : []),
+];
 
 function createOnce(meta: MessageMeta, { inline }: Draft, event: MessageEvent): Command {
   const args = [recordKey(meta.id), bodyKey(meta.id), inline ?? '', ...recordFields(meta, event)];

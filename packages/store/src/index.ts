@@ -2,6 +2,7 @@ export * from './back-pressure.js';
 export * from './committer.js';
 export { EVENT_STREAM, publishEvents } from './events.js';
 export * from './held.js';
+export * from './held-index.js';
 export * from './id.js';
 export * from './idempotency.js';
 export * from './keys.js';

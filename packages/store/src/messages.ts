@@ -15,7 +15,7 @@ import type { JobProgress, LaneLedger, Settlement } from '@waypost/queue';
 import type { Command, Executor } from '@waypost/redis';
 import { bodyKey, type Draft } from '@waypost/spool';
 import { EVENT_STREAM, EVENTS_KEPT, publishEvents } from './events.js';
-import { noteHeld } from './held.js';
+import { noteHeld } from './held-index.js';
 import {
   decodeRecord,
   decodeStatus,

@@ -2,21 +2,25 @@ import type { Bans } from '@waypost/abuse';
 import type { PolicyQueue } from '@waypost/queue';
 import type { RedisHandle } from '@waypost/redis';
 import type { Runtime } from '@waypost/runtime';
-import { type KeyStore, SinkStore } from '@waypost/store';
+import { type HeldMail, type KeyStore, SinkStore } from '@waypost/store';
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
 import { simpleParser } from 'mailparser';
 import { addBanRoutes } from './bans.js';
 import { addHabitRoutes } from './habits.js';
+import { addHeldRoutes, type HeldRouteDeps } from './held/routes.js';
 import { escapeHtml, PAGE_POLICY, page, table } from './page.js';
 import type { ActionDeps } from './queue/actions.js';
 import { queueDepths } from './queue/depths.js';
-import { addQueueRoutes, InputError } from './queue/routes.js';
+import { InputError } from './queue/input.js';
+import { addQueueRoutes } from './queue/routes.js';
 
 export interface ApiAppDeps extends Omit<ActionDeps, 'executor'> {
   readonly runtime: Runtime;
   readonly redis: RedisHandle;
   readonly queue: PolicyQueue;
   readonly keys: KeyStore;
+  readonly held: HeldMail;
+  readonly learn?: HeldRouteDeps['learn'];
   readonly abuse: { readonly bans: Bans };
   /** Whether requests from this machine need no key. */
   readonly openOnLoopback: boolean;
@@ -78,6 +82,7 @@ export function createApiApp(deps: ApiAppDeps): Express {
     response.json(record);
   });
   addQueueRoutes(app, { ...deps, executor: group });
+  addHeldRoutes(app, { ...deps, executor: group });
   addBanRoutes(app, { ...deps, executor: group });
   addHabitRoutes(app, { executor: group });
   app.use(answerErrors(deps.runtime));

@@ -4,7 +4,7 @@ import type { Executor } from '@waypost/redis';
 import express, { type Express } from 'express';
 import { z } from 'zod';
 import { audited } from './queue/audit.js';
-import { InputError } from './queue/routes.js';
+import { read } from './queue/input.js';
 
 export interface BanDeps {
   readonly executor: Executor;
@@ -71,14 +71,6 @@ export function addBanRoutes(app: Express, { executor, config }: BanDeps): void 
     const [removed] = await executor.exec([unban(network), audited(entry)]);
     response.json({ network, removed: removed === 1 });
   });
-}
-
-function read<T extends z.ZodType>(schema: T, input: unknown): z.output<T> {
-  const parsed = schema.safeParse(input ?? {});
-  if (parsed.success) return parsed.data;
-  throw new InputError(
-    parsed.error.issues.map(({ path, message }) => [path.join('.'), message].filter(Boolean).join(': ')).join('; '),
-  );
 }
 
 const operator = (by: unknown) => String(by ?? 'loopback');

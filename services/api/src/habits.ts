@@ -2,7 +2,7 @@ import { acceptHabit, HABIT_ALPHA, listHabits } from '@waypost/abuse';
 import type { Executor } from '@waypost/redis';
 import express, { type Express } from 'express';
 import { audited } from './queue/audit.js';
-import { InputError } from './queue/routes.js';
+import { InputError } from './queue/input.js';
 
 /** Habits that one answer shows. */
 const SHOWN = 1000;

@@ -5,9 +5,10 @@ import type { RedisHandle } from '@waypost/redis';
 import { ReportLedger } from '@waypost/reports';
 import type { Runtime, Service } from '@waypost/runtime';
 import type { BlobStore, Spool } from '@waypost/spool';
-import { type Committer, type MessageStore, UNKNOWN_OUTCOMES } from '@waypost/store';
+import { type Committer, type HeldMail, type MessageStore, UNKNOWN_OUTCOMES } from '@waypost/store';
 import { Expirer } from './expirer.js';
 import { Gauges } from './gauges.js';
+import { expireHeld } from './held-expiry.js';
 import { Reconciler } from './reconciler.js';
 import { DailyReports } from './reports/daily-reports.js';
 import { dmarcReports } from './reports/dmarc.js';
@@ -25,6 +26,7 @@ export interface EventsDeps {
   readonly spool: Spool;
   readonly blobs: BlobStore;
   readonly committer: Committer;
+  readonly held: HeldMail;
   readonly resolver: MailResolver;
 }
 
@@ -56,6 +58,7 @@ export function createEvents(deps: EventsDeps): Service {
   const pass = () => {
     running = running
       .then(count)
+      .then(() => expireHeld({ ...deps, executor }))
       .then(async () => ((await isOurTurn()) ? reconciler.pass() : undefined))
       .catch((error: Error) => deps.runtime.log.warn({ error: error.message }, 'the reconciler could not finish'));
   };

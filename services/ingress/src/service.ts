@@ -1,4 +1,5 @@
-import type { Config } from '@waypost/config';
+import type { Config, ListenerConfig } from '@waypost/config';
+import type { PolicyPort } from '@waypost/inline';
 import type { RedisHandle } from '@waypost/redis';
 import type { Runtime, Service } from '@waypost/runtime';
 import { certificateEnd, loadIdentities, selfSignedIdentity, type TlsIdentity, watchIdentities } from '@waypost/smtp';
@@ -6,6 +7,7 @@ import type { Spool } from '@waypost/spool';
 import { type BackPressure, type Committer, RateLimiter } from '@waypost/store';
 import type { InFlight } from './in-flight.js';
 import type { AbuseControl, Authenticator } from './ports.js';
+import { InlinePolicy } from './smtp/inline-policy.js';
 import { SmtpListener } from './smtp/listener.js';
 import { ReportRecipients } from './smtp/returned.js';
 
@@ -16,6 +18,7 @@ export interface IngressDeps {
   readonly spool: Spool;
   readonly committer: Committer;
   readonly pressure: BackPressure;
+  readonly policy: PolicyPort | undefined;
   readonly authenticator: Authenticator;
   readonly inFlight: InFlight;
   readonly abuse: AbuseControl;
@@ -34,6 +37,8 @@ export function createSmtpIngress(deps: IngressDeps): Ingress {
   const listeners: SmtpListener[] = [];
   const ports = new Map<string, number>();
   const reports = new ReportRecipients(() => config().bounces, new RateLimiter(deps.redis.group, DAY));
+  // One for all, as its limits are the process's.
+  const inline = deps.policy ? new InlinePolicy({ policy: deps.policy, config, runtime }) : undefined;
   let unwatch = () => {};
   return {
     name: 'ingress',
@@ -42,7 +47,12 @@ export function createSmtpIngress(deps: IngressDeps): Ingress {
       const identities = await tlsIdentities(config());
       const loaded = identities.length > 0 ? loadIdentities(identities, config().tls.min_version) : undefined;
       for (const listener of config().listeners) {
-        const one = new SmtpListener(listener, { ...deps, identities: loaded, reports });
+        const one = new SmtpListener(listener, {
+          ...deps,
+          inline: inlineFor(listener),
+          identities: loaded,
+          reports,
+        });
         await one.start();
         listeners.push(one);
         ports.set(listener.name, one.port);
@@ -64,6 +74,13 @@ export function createSmtpIngress(deps: IngressDeps): Ingress {
       const name = identity.servername ?? 'default';
       runtime.metrics.certificateExpiry.set({ name }, certificateEnd(identity) / 1000);
     }
+  }
+
+  function inlineFor({ name, inline: wanted }: ListenerConfig): InlinePolicy | undefined {
+    if (wanted && !inline) {
+      throw new Error(`listeners "${name}": "inline" needs the policy service in this process, or policy.inline.url`);
+    }
+    return wanted ? inline : undefined;
   }
 
   function reload(identities: readonly TlsIdentity[]): void {

@@ -52,6 +52,8 @@ export type FieldTest = (name: string, value: string) => boolean;
  */
 export interface CheckContext {
   readonly meta: MessageMeta;
+  /** A dry run: nothing outside may change by it. */
+  readonly dry: boolean;
   /** Recipients that no earlier check refused; of this form, where there are several. */
   readonly open: readonly OpenRecipient[];
   /** What earlier checks found. */

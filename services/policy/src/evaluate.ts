@@ -1,4 +1,4 @@
-import type { MessageRecord, Recipient } from '@waypost/mail';
+import type { FoundSymbol, MessageRecord, Recipient } from '@waypost/mail';
 import type { Check, CheckContext, OpenRecipient, Verdict } from './check.js';
 import type { Collected } from './findings.js';
 import type { Form } from './form.js';
@@ -31,6 +31,10 @@ export interface Step {
   readonly verdict: Verdict;
   readonly milliseconds: number;
   readonly notes: readonly string[];
+  /** What it found. */
+  readonly symbols: readonly FoundSymbol[];
+  /** Header fields it added. */
+  readonly headers: string;
 }
 
 export interface EvaluateOptions {
@@ -61,9 +65,17 @@ export async function evaluate(
       const context = state.context(form);
       if (context.open.length === 0) continue;
       const started = onStep ? performance.now() : 0;
+      const before = { symbols: state.findings.symbols.length, prepend: form.prepend };
       const answer = run(check, context, onError);
       const verdict = answer instanceof Promise ? await answer : answer;
-      onStep?.({ check: check.name, verdict, milliseconds: performance.now() - started, notes });
+      onStep?.({
+        check: check.name,
+        verdict,
+        milliseconds: performance.now() - started,
+        notes,
+        symbols: state.findings.symbols.slice(before.symbols),
+        headers: form.prepend.slice(0, form.prepend.length - before.prepend.length),
+      });
       notes = [];
       if (verdict.kind === 'defer') return { ...result(state), ...verdict, by: check.name };
       if (verdict.kind === 'hold') {

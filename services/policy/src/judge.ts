@@ -22,6 +22,8 @@ export interface JudgeOptions {
   /** Reads the stored bodies, where it is not the spool that has them. */
   readonly read?: (ref: BodyRef) => ReturnType<Spool['read']>;
   readonly onStep?: ((step: Step) => void) | undefined;
+  /** Nothing may change by it. */
+  readonly dry?: boolean;
 }
 
 /** The forms in which a message leaves, and those of their bodies that are to be stored with the verdict. */
@@ -49,7 +51,7 @@ export class Judge {
   ): Promise<T> {
     const { runtime, spool, suppressions, checks, config } = this.deps;
     const { id, origin } = record.meta;
-    const { anySuppressed = true, onStep, read = (ref) => spool.read(id, ref) } = options;
+    const { anySuppressed = true, onStep, dry = false, read = (ref) => spool.read(id, ref) } = options;
     const stored = new StoredMessage(record.meta, {
       read,
       memory: this.#memory,
@@ -59,6 +61,7 @@ export class Judge {
       body: (ref?: BodyRef) => stored.body(ref),
       message: (ref?: BodyRef) => stored.message(ref),
       mail: (ref?: BodyRef) => stored.mail(ref),
+      dry,
       scores: () => config().spam.scores,
       suppressed: async (addresses: readonly string[]) =>
         anySuppressed ? suppressions.find(addresses, origin.tenant) : NONE,
@@ -73,13 +76,19 @@ export class Judge {
   }
 
   /** Finds what is cut and stores what was replaced: large bodies at once, inline ones with the verdict. */
-  async leaving({ meta }: MessageRecord, { forms }: Evaluation): Promise<Leaving> {
+  async leaving(
+    { meta }: MessageRecord,
+    { forms, open }: Evaluation,
+    { dry = false }: Pick<JudgeOptions, 'dry'> = {},
+  ): Promise<Leaving> {
     const drafts: Draft[] = [];
+    // Nobody gets the forms of those who were refused.
+    const wanted = forms.filter(({ rcpts }) => open.some(({ i }) => rcpts.has(i)));
     const judged = await Promise.all(
-      forms.map(async (form): Promise<JudgedForm> => {
+      wanted.map(async (form): Promise<JudgedForm> => {
         const { prepend, replaced, rcpts } = form;
         const cut = await form.cut();
-        const draft = replaced ? await this.deps.spool.storeVariant(meta.id, replaced) : undefined;
+        const draft = replaced ? await this.#draft(meta.id, replaced, dry) : undefined;
         if (draft) drafts.push(draft);
         return {
           rcpts: [...rcpts],
@@ -90,6 +99,11 @@ export class Judge {
       }),
     );
     return { forms: judged, drafts };
+  }
+
+  async #draft(id: string, body: Buffer, dry: boolean): Promise<Draft> {
+    if (!dry) return this.deps.spool.storeVariant(id, body);
+    return { id, ref: { at: 'inline', size: body.length, variant: 'dry' } };
   }
 }
 

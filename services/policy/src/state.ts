@@ -12,7 +12,7 @@ export interface Refusal {
   readonly state: Refused;
 }
 
-export interface ContextParts extends Pick<CheckContext, 'suppressed'>, Source {
+export interface ContextParts extends Pick<CheckContext, 'suppressed' | 'dry'>, Source {
   /** Scores of symbols in place of what checks give them. */
   scores(): Readonly<Record<string, number>>;
 }
@@ -58,6 +58,7 @@ export class EvaluationState {
     const here = () => (this.forms.length === 1 ? this.open : this.open.filter(({ i }) => ours.has(i)));
     return {
       meta: record.meta,
+      dry: parts.dry,
       findings,
       get open() {
         return here();

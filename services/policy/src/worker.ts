@@ -1,4 +1,3 @@
-import type { ReportReader } from '@waypost/bounces';
 import {
   ageFrom,
   isTerminal,
@@ -11,23 +10,25 @@ import {
 import { addToLanes, isRedisTrouble, type PolicyJob, type PolicyQueue } from '@waypost/queue';
 import type { Command, Executor } from '@waypost/redis';
 import { planOf, type SiteFinder } from '@waypost/shaping';
-import { beginningOf, type Committer, type MessageStore, makeNotice, type TrailStore } from '@waypost/store';
+import { beginningOf, type Committer, countHeld, type MessageStore, makeNotice, type TrailStore } from '@waypost/store';
 import { toJudgement } from './carry.js';
 import type { Evaluation } from './evaluate.js';
 import { Collected } from './findings.js';
+import { holdNote } from './hold.js';
 import type { Judge, JudgeDeps, Leaving } from './judge.js';
-import { ReportHandler } from './returned/handler.js';
-import { routeMessage } from './route.js';
+import type { ReportHandler } from './returned/handler.js';
+import type { routeMessage } from './route.js';
+import { routeForms } from './route-forms.js';
 
 export interface WorkerDeps extends Omit<JudgeDeps, 'checks'> {
   readonly executor: Executor;
   readonly store: MessageStore;
   readonly committer: Committer;
   readonly trails: TrailStore;
-  readonly reader: ReportReader;
   readonly queue: PolicyQueue;
   readonly sites: SiteFinder;
   readonly judge: Judge;
+  readonly reports: ReportHandler;
 }
 
 /** Judges the messages of one policy job. */
@@ -35,11 +36,10 @@ export class PolicyWorker {
   /** Messages that a job ends, until its verdicts are recorded. */
   readonly #ended = new WeakMap<PolicyJob, MessageRecord[]>();
 
-  readonly #reports: ReportHandler;
+  /** Messages that were held when it was last looked. */
+  #held = 0;
 
-  constructor(private readonly deps: WorkerDeps) {
-    this.#reports = new ReportHandler(deps);
-  }
+  constructor(private readonly deps: WorkerDeps) {}
 
   /** @returns the commands that record the verdicts and hand the messages to their lanes. */
   async handle(job: PolicyJob): Promise<Command[]> {
@@ -90,17 +90,18 @@ export class PolicyWorker {
   }
 
   async #read(ids: readonly string[]): Promise<[(MessageRecord | undefined)[], boolean]> {
-    const [records, [count]] = await Promise.all([
+    const [records, [count, held]] = await Promise.all([
       this.deps.store.readMany(ids),
-      this.deps.executor.exec([this.deps.suppressions.count()]),
+      this.deps.executor.exec([this.deps.suppressions.count(), countHeld()]),
     ]);
+    this.#held = Number(held);
     return [records, Number(count) > 0];
   }
 
   async #judge(record: MessageRecord, anySuppressed: boolean, ended: MessageRecord[]): Promise<Command[]> {
     const { stage, meta: about } = record;
-    if ((stage === 'accepted' || stage === 'held') && this.#reports.covers(about)) {
-      const { commands, ended: over } = await this.#reports.handle(record);
+    if ((stage === 'accepted' || stage === 'held') && this.deps.reports.covers(about)) {
+      const { commands, ended: over } = await this.deps.reports.handle(record);
       if (over) ended.push(record);
       return commands;
     }
@@ -119,7 +120,7 @@ export class PolicyWorker {
         runtime.metrics.policySeconds.observe((performance.now() - started) / 1000);
         runtime.metrics.policyVerdicts.inc({ verdict: evaluation.open.length === 0 ? 'reject' : evaluation.kind });
         span.set('waypost.verdict', evaluation.kind);
-        return await this.#record(record, evaluation, ended, span.traceparent);
+        return await this.#record(record, this.#withinQuota(record, evaluation), ended, span.traceparent);
       });
     } finally {
       span.end();
@@ -173,31 +174,23 @@ export class PolicyWorker {
     ];
   }
 
-  async #route(
-    { meta, variants = [] }: MessageRecord,
-    traceparent: string,
-    { open, findings }: Evaluation,
-    { forms, drafts }: Leaving,
-  ): Promise<Awaited<ReturnType<typeof routeMessage>>> {
+  #route(record: MessageRecord, traceparent: string, judged: Evaluation, leaving: Leaving) {
     const config = this.deps.config();
-    const { routes, bounces } = config;
-    const deps = { routes, bounces, plan: planOf(config), sites: this.deps.sites };
-    const tags = findings.tags.length > 0 ? { tags: findings.tags } : {};
-    // Whoever ends the message last drops all of it.
-    const bodies = [meta.body, ...variants, ...drafts.map(({ ref }) => ref)];
-    const jobs = await Promise.all(
-      forms.map(({ rcpts, ...form }) => {
-        const also = bodies.filter(({ variant }) => variant !== form.ref.variant);
-        const mine = forms.length === 1 ? open : open.filter(({ i }) => rcpts.includes(i));
-        return routeMessage(
-          { ...meta, ...tags, traceparent },
-          mine,
-          { ...form, ...(also.length > 0 ? { also } : {}) },
-          deps,
-        );
-      }),
-    );
-    return jobs.flat();
+    const traced = { ...record, meta: { ...record.meta, traceparent } };
+    return routeForms(traced, judged, leaving, {
+      routes: config.routes,
+      bounces: config.bounces,
+      plan: planOf(config),
+      sites: this.deps.sites,
+    });
+  }
+
+  /** Where too much is held already, what would be held waits in the queue. */
+  #withinQuota({ judged }: MessageRecord, evaluation: Evaluation): Evaluation {
+    const { quota } = this.deps.config().held;
+    if (evaluation.kind !== 'hold' || judged?.hold || this.#held < quota) return evaluation;
+    this.deps.runtime.log.warn({ held: this.#held, quota }, 'more mail is to be held than held.quota allows');
+    return { ...evaluation, kind: 'defer', reason: 'too much mail is held' };
   }
 
   /** Recipients whom no job carries, and what is put off for longer than a message may take, have failed. */
@@ -235,7 +228,7 @@ export class PolicyWorker {
     now: number,
   ): Command[] {
     const { store, queue, config, runtime } = this.deps;
-    const { kind, reason, by = '', open } = evaluation;
+    const { kind, reason, open } = evaluation;
     const { id } = record.meta;
     if (open.length === 0) return store.transition({ id, outcomes: refused, events, ...found(evaluation) });
     const type = kind === 'hold' ? 'Held' : 'PolicyDefer';
@@ -243,9 +236,7 @@ export class PolicyWorker {
     runtime.log.event(event);
     const all = [...events, event];
     if (kind === 'hold') {
-      const longest = ageFrom(record.meta) + config().delivery.max_age;
-      const until = Math.min(now + (evaluation.holdFor ?? config().held.max_age ?? Number.POSITIVE_INFINITY), longest);
-      const note = record.judged?.hold ?? { by, reason: reason ?? '', since: now, until };
+      const note = holdNote(record, evaluation, config(), now);
       return [
         ...store.keepVariants(leaving.drafts),
         ...store.hold(record, toJudgement(record, evaluation, leaving, note), { refused, events: all }),

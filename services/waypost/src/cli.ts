@@ -7,7 +7,9 @@ import { type Composition, SERVICES, type ServiceName } from './compose.js';
 import { addDkim } from './dkim-cli.js';
 import { EmbeddedRedisError } from './embedded-redis.js';
 import { addHabits } from './habits-cli.js';
+import { addHeld } from './held-cli.js';
 import { addPii } from './pii-cli.js';
+import { addPolicy } from './policy-cli.js';
 import { addQueue } from './queue-cli.js';
 import { addReports } from './reports-cli.js';
 import { run } from './run.js';
@@ -58,6 +60,8 @@ export async function runCli(argv: readonly string[]): Promise<number> {
   addPii(program, env);
   addHabits(program);
   addQueue(program);
+  addHeld(program);
+  addPolicy(program);
   addDkim(program, env, (failed) => {
     code = failed ? 1 : 0;
   });

@@ -6,6 +6,7 @@ import { createDelivery } from '@waypost/delivery';
 import { createNodeLookup, createValidatedLookup, MailResolver } from '@waypost/dns';
 import { createEvents } from '@waypost/events';
 import { createHttpIngress, createSmtpIngress, InFlight, type Ingress } from '@waypost/ingress';
+import { createPolicyClient, type PolicyPort } from '@waypost/inline';
 import { createPolicy } from '@waypost/policy';
 import { loadBullScripts, PolicyQueue, Presence } from '@waypost/queue';
 import { openRedis, type RedisHandle } from '@waypost/redis';
@@ -20,8 +21,17 @@ import {
 } from '@waypost/runtime';
 import { SiteFinder } from '@waypost/shaping';
 import { createBlobStore, Spool } from '@waypost/spool';
-import { BackPressure, Committer, KeyStore, MessageStore, SuppressionStore, TrailStore } from '@waypost/store';
+import {
+  BackPressure,
+  Committer,
+  HeldMail,
+  KeyStore,
+  MessageStore,
+  SuppressionStore,
+  TrailStore,
+} from '@waypost/store';
 import { createAbuse } from './abuse.js';
+import { learnFrom } from './learn.js';
 
 export const SERVICES = ['ingress', 'policy', 'delivery', 'api', 'events'] as const;
 export type ServiceName = (typeof SERVICES)[number];
@@ -69,12 +79,15 @@ export async function compose(options: ComposeOptions): Promise<Composition> {
   );
   const abuse = createAbuse({ runtime, config, redis, resolver: shared.resolver });
   const deps = { runtime, config, redis, replica, inFlight, abuse, ...shared };
+  const policy = wanted.includes('policy') ? createPolicy(deps) : undefined;
+  const asked = policy?.port ?? policyElsewhere(config);
+  const held = new HeldMail({ ...deps, executor: redis.group, hostname: () => config().server.hostname });
   const parts: Record<ServiceName, () => Service[]> = {
     delivery: () => [createDelivery({ ...deps, ledger: shared.store, alone: options.alone === true })],
-    policy: () => [createPolicy(deps)],
-    events: () => [createEvents({ ...deps, blobs: spool.blobs })],
-    api: () => [createApi(deps)],
-    ingress: () => [createHttpIngress(deps), createSmtpIngress(deps)],
+    policy: () => (policy ? [policy.service] : []),
+    events: () => [createEvents({ ...deps, held, blobs: spool.blobs })],
+    api: () => [createApi({ ...deps, held, learn: learnFrom(deps) })],
+    ingress: () => [createHttpIngress({ ...deps, policy: asked }), createSmtpIngress({ ...deps, policy: asked })],
   };
   // What takes mail in starts last and stops first.
   const order: ServiceName[] = ['delivery', 'policy', 'events', 'api', 'ingress'];
@@ -100,6 +113,15 @@ export async function compose(options: ComposeOptions): Promise<Composition> {
       runtime.log.flush();
     },
   };
+}
+
+/** @returns how policy is asked where another process has it, if the configuration says where. */
+function policyElsewhere(config: () => Config): PolicyPort | undefined {
+  if (config().policy.inline.url === undefined) return undefined;
+  return createPolicyClient(() => {
+    const { url = '', secret = '' } = config().policy.inline;
+    return { url, secret };
+  });
 }
 
 async function createRuntime(config: Config, wanted: readonly ServiceName[], given?: Logger): Promise<Runtime> {

@@ -5,6 +5,7 @@ import express, { type Express, type Request, type Response } from 'express';
 import { z } from 'zod';
 import { type Action, type ActionDeps, act } from './actions.js';
 import { audited, readAudit } from './audit.js';
+import { InputError, read } from './input.js';
 import { jobsIn, jobsOf, type Progress, type QueuedJob } from './jobs.js';
 import { type Match, matchSchema } from './match.js';
 import type { Elsewhere } from './reroute.js';
@@ -47,17 +48,6 @@ const actionBody = z
     '"reroute" needs "to" or "pool", and the others take neither',
   );
 const resumeBody = z.strictObject({ scope: z.string().min(1).max(300) });
-
-/** An input that cannot be taken. */
-export class InputError extends Error {}
-
-function read<T extends z.ZodType>(schema: T, input: unknown): z.output<T> {
-  const parsed = schema.safeParse(input ?? {});
-  if (parsed.success) return parsed.data;
-  throw new InputError(
-    parsed.error.issues.map(({ path, message }) => [path.join('.'), message].filter(Boolean).join(': ')).join('; '),
-  );
-}
 
 /** Queue control: what waits and why, and what an operator may do about it. Every change is kept in the audit. */
 export function addQueueRoutes(app: Express, deps: ActionDeps): void {

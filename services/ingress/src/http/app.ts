@@ -5,10 +5,11 @@ import { type EmailDeps, Emails } from './emails.js';
 import { type GuardDeps, guard } from './guard.js';
 import { type LessonDeps, Lessons } from './lessons.js';
 import { openApiDocument } from './openapi.js';
+import { addPolicyCheck, type PolicyCheckDeps } from './policy-check.js';
 import { Problem } from './problem.js';
 import { type SuppressionDeps, Suppressions } from './suppressions.js';
 
-export interface HttpDeps extends EmailDeps, GuardDeps, LessonDeps, SuppressionDeps {
+export interface HttpDeps extends EmailDeps, GuardDeps, LessonDeps, SuppressionDeps, PolicyCheckDeps {
   readonly version: string;
 }
 
@@ -20,6 +21,7 @@ const ROUTES = [
   '/v1/emails/:id/events',
   '/v1/emails/:id/cancel',
   '/v1/policy/learn',
+  '/v1/policy/check',
   '/v1/suppressions',
   '/v1/suppressions/import',
   '/v1/suppressions/export',
@@ -52,6 +54,7 @@ export function createHttpApp(deps: HttpDeps): Express {
   app.post('/v1/emails/:id/cancel', send, emails.cancel);
   app.post('/v1/policy/learn', guard('admin', deps), raw, new Lessons(deps).learn);
   addSuppressions(app, deps, [mustBe('application/json'), express.json(plain)]);
+  addPolicyCheck(app, guard('admin', deps), deps);
   app.all(ROUTES, (request) => {
     throw new Problem(405, 'method_not_allowed', `${request.method} is not possible here`);
   });

@@ -8,12 +8,15 @@ import { type Committer, newMessageId } from '@waypost/store';
 import type { InFlight } from '../in-flight.js';
 import { type HeaderFacts, prepareHeader } from './header.js';
 import type { AcceptSettings, Incoming } from './incoming.js';
+import type { InlinePolicy } from './inline-policy.js';
 
 export interface AcceptDeps {
   readonly runtime: Runtime;
   readonly spool: Spool;
   readonly committer: Committer;
   readonly inFlight: InFlight;
+  /** Asked before the message is taken, where the listener wants that. */
+  readonly inline?: InlinePolicy | undefined;
 }
 
 const BARE = () => new SmtpError(550, '5.5.2', 'Message has a bare CR or LF; lines must end in CRLF');
@@ -37,7 +40,7 @@ export async function accept(incoming: Incoming, settings: AcceptSettings, deps:
     });
     const draft = await toDraft(id, collected, facts, deps.spool);
     const meta = describe(id, started, incoming, facts, draft, span.traceparent);
-    await deps.committer.commit(meta, draft).catch(async (error: Error) => {
+    await judgeAndCommit(meta, draft, deps).catch(async (error: Error) => {
       // What may have been committed keeps its body: the policy job is there then.
       if (!isUncertain(error)) await deps.spool.discard(draft);
       span.end(error);
@@ -51,6 +54,10 @@ export async function accept(incoming: Incoming, settings: AcceptSettings, deps:
   } finally {
     deps.inFlight.remove(collected.head.length);
   }
+}
+
+async function judgeAndCommit(meta: MessageMeta, draft: Draft, { inline, committer }: AcceptDeps): Promise<void> {
+  await committer.commit(meta, draft, inline ? await inline.judge(meta, draft) : {});
 }
 
 interface Collected {

@@ -9,6 +9,7 @@ import type { InFlight } from '../in-flight.js';
 import type { AbuseControl, Authenticator, Credential } from '../ports.js';
 import { accept } from './accept.js';
 import { Doorkeeper } from './doorkeeper.js';
+import type { InlinePolicy } from './inline-policy.js';
 import { type Login, Logins } from './logins.js';
 import { Metering } from './metering.js';
 import { MxChecks } from './mx-checks.js';
@@ -21,6 +22,8 @@ export interface ListenerDeps {
   readonly spool: Spool;
   readonly committer: Committer;
   readonly pressure: BackPressure;
+  /** Asked before a message is taken. */
+  readonly inline?: InlinePolicy | undefined;
   readonly inFlight: InFlight;
   readonly authenticator: Authenticator;
   readonly abuse: AbuseControl;

@@ -90,7 +90,7 @@ function judge(found: AuthFindings, context: CheckContext, auth: AuthConfig, dep
   const applied = applyDmarc(found, remoteAddress, auth);
   for (const { name, score, reason } of authSymbols(found, applied)) context.symbol(name, score, reason);
   if (applied.tag) context.tag('dmarc', applied.tag);
-  if (applied.verdict.kind !== 'defer') {
+  if (applied.verdict.kind !== 'defer' && !context.dry) {
     const { id, receivedAt: at } = meta;
     deps.onDmarc?.({ id, found, applied, remoteAddress, sender: meta.envelope.sender, at });
   }

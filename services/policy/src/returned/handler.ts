@@ -8,6 +8,7 @@ import type { Spool } from '@waypost/spool';
 import {
   type Committer,
   type MessageStore,
+  noteHeld,
   type SuppressionStore,
   suppressFor,
   type Trail,
@@ -148,6 +149,7 @@ export class ReportHandler {
       ended: false,
       commands: [
         ...store.transition({ id: meta.id, outcomes, events: [event], stage: 'held' }),
+        noteHeld(meta.id, meta.receivedAt + delivery.max_age),
         ...queue.add([meta.id], { jobId: `${meta.id}~held`, at: meta.receivedAt + delivery.max_age }),
       ],
     };

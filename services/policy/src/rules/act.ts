@@ -4,7 +4,7 @@ import type { CheckContext, OpenRecipient, Verdict } from '../check.js';
 import type { Action } from './compile.js';
 import { filledIn, headerField } from './fold.js';
 
-/** Counts what goes under a limit. @returns how long until there is room, ms; 0 where there was. */
+/** Counts what goes under a limit; an amount of 0 only looks. @returns how long until there is room, ms; 0 where there was. */
 export type TakeCount = (key: string, rate: Rate, amount: number) => Promise<number>;
 
 /** What the actions of a rule come to. */
@@ -35,7 +35,7 @@ export async function act(
   if (stopped) return stopped;
   const { route: to, pool } = action;
   if (to !== undefined || pool !== undefined) context.route({ to, pool }, rcpts);
-  return (await limited(action, rule, fitting, meta, take)) ?? verdictOf(action, rcpts);
+  return (await limited(action, rule, fitting, context, take)) ?? verdictOf(action, rcpts);
 }
 
 const symbolOf = (rule: string) => `RULE_${rule.toUpperCase().replace(/[^A-Z0-9]/g, '_')}`;
@@ -64,13 +64,13 @@ async function limited(
   { limit }: Action,
   rule: string,
   fitting: readonly OpenRecipient[],
-  meta: MessageMeta,
+  { meta, dry }: CheckContext,
   take: TakeCount,
 ): Promise<Done> {
   if (!limit) return undefined;
   for (const [key, rcpts] of countsOf(limit.per, rule, fitting, meta)) {
     for (const rate of limit.rate) {
-      if ((await take(`${key}:${rate.period}`, rate, 1)) === 0) continue;
+      if ((await take(`${key}:${rate.period}`, rate, dry ? 0 : 1)) === 0) continue;
       const text = `Over the limit of ${rate.limit} in ${rate.period / 1000} s`;
       if (limit.over === 'hold') return { kind: 'hold', reason: `${text} (rule ${rule})` };
       if (limit.over === 'defer') return { kind: 'defer', reason: `${text} (rule ${rule})` };
