@@ -4,7 +4,7 @@ import { planOf } from '@waypost/shaping';
 import type { Verdict } from '../check.js';
 import type { Step } from '../evaluate.js';
 import { routeForms } from '../route-forms.js';
-import type { PolicyPortDeps } from './policy-port.js';
+import type { PolicyPortDeps } from './deps.js';
 
 /** Runs the checks over a message without keeping anything, and tells of each step. */
 export async function explain(

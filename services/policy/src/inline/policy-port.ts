@@ -1,22 +1,10 @@
-import type { Config } from '@waypost/config';
 import type { InlineVerdict, PolicyPort, Uncommitted } from '@waypost/inline';
 import type { MessageMeta, MessageRecord, Reply } from '@waypost/mail';
-import type { SiteFinder } from '@waypost/shaping';
-import type { Spool } from '@waypost/spool';
 import { toJudgement } from '../carry.js';
 import type { Evaluation } from '../evaluate.js';
 import { holdNote } from '../hold.js';
-import type { Judge } from '../judge.js';
+import type { PolicyPortDeps } from './deps.js';
 import { explain } from './explain.js';
-
-export interface PolicyPortDeps {
-  readonly judge: Judge;
-  readonly config: () => Config;
-  readonly spool: Spool;
-  readonly sites: Pick<SiteFinder, 'find'>;
-  /** Whether a message is a report, which is dealt with in the queue. */
-  readonly isReport: (meta: MessageMeta) => boolean;
-}
 
 /** Policy as sessions ask it before they answer the final dot, and dry runs. */
 export function createPolicyPort(deps: PolicyPortDeps): PolicyPort {
