@@ -17,7 +17,7 @@ const classifier = z.strictObject({
     .strictObject({
       max_weights: z.int().min(1_000).max(1_000_000).default(40_000),
       max_lessons: z.int().min(10).default(20_000),
-      /** Lessons of one tenant by API and by releases of held mail; `waypost spam train` is not counted. */
+      /** Lessons of one tenant by API; what an operator does by command or by releasing held mail is not counted. */
       per_hour: z.int().min(1).default(200),
       /** How far one lesson moves the verdict on its own message, in log odds, where that was all wrong. */
       rate: z.number().min(0.1).max(10).default(3),
