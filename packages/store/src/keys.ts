@@ -4,8 +4,10 @@ import { domainOf, matchDomain } from '@waypost/mail';
 import type { Executor } from '@waypost/redis';
 
 const KEYS = 'wp:keys';
-/** A revoked key may be used this much longer by a process that missed the news, ms. */
+/** Keys older than this are read anew, ms; a revoked one may be used until that is done. */
 const CACHE = 5_000;
+/** While keys are read anew, those known count for so long at most, ms: who has one need not wait for Redis. */
+const STALE = 10_000;
 const PREFIX = 'wp_';
 
 export type Scope = 'send' | 'read' | 'admin';
@@ -111,9 +113,15 @@ export class KeyStore {
     remoteAddress?: string;
   }): Promise<ProvenKey | undefined> {
     if (input.password === '') return undefined;
-    await this.#refresh();
+    const reading = this.#refresh();
+    if (Date.now() - this.#readAt > STALE) await reading;
     const hash = hashOf(input.password);
-    const found = this.#entries.get(hash);
+    let found = this.#entries.get(hash);
+    if (!found && reading) {
+      // It may be new.
+      await reading;
+      found = this.#entries.get(hash);
+    }
     if (!timingSafeEqual(Buffer.from(hash, 'hex'), found?.hash ?? NO_KEY) || !found) return undefined;
     if (found.networks && !found.networks.has(input.remoteAddress)) return undefined;
     const { id, tenant, scopes, domains } = found.record;
@@ -121,15 +129,22 @@ export class KeyStore {
     return { id, scopes, allowsSender, ...(tenant ? { tenant } : {}) };
   }
 
-  /** Reads the keys when they are older than the cache allows; while Redis is away those known stay good. */
-  async #refresh(): Promise<void> {
-    if (Date.now() - this.#readAt < CACHE) return;
-    this.#reading ??= this.#read().finally(() => {
-      this.#reading = undefined;
-    });
-    await this.#reading.catch((error) => {
-      if (this.#entries.size === 0) throw error;
-    });
+  /**
+   * Reads the keys when they are older than the cache allows; while Redis is away those known stay good.
+   * @returns the reading under way, undefined where what is known is new. Rejects where nothing is known.
+   */
+  #refresh(): Promise<void> | undefined {
+    if (Date.now() - this.#readAt < CACHE) return undefined;
+    this.#reading ??= this.#read()
+      .catch((error) => {
+        if (this.#entries.size === 0) throw error;
+      })
+      .finally(() => {
+        this.#reading = undefined;
+      });
+    // Who need not wait does not hear of it.
+    this.#reading.catch(() => undefined);
+    return this.#reading;
   }
 
   async #read(): Promise<void> {
