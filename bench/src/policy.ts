@@ -42,7 +42,7 @@ export async function measurePolicy({ messages, size, print }: PolicyBenchOption
       policy: { inline: { listen: `127.0.0.1:${port}`, secret: SECRET } },
       delivery: { dns_servers: [dns.address] },
       telemetry: { log_level: 'error' },
-      ...signing('rsa'),
+      dkim: signing('rsa').dkim,
     },
   });
   try {
