@@ -86,8 +86,10 @@ const commented = (text: string) =>
  * @param value unfolded.
  */
 export function claimsToBe(value: string, authserv: string): boolean {
-  const id = authservOf(value);
-  return id !== undefined && id.toLowerCase() === authserv.toLowerCase();
+  // Some readers look at what stands before the first semicolon alone, whatever quotes are around it.
+  const [bare = ''] = value.split(';', 1);
+  const names = [authservOf(value), bare.replaceAll('"', '').trim()];
+  return names.some((name) => name?.toLowerCase() === authserv.toLowerCase());
 }
 
 /** @returns the authserv-id of a field's value: after comments, a token or a quoted string. */

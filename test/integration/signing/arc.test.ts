@@ -150,5 +150,8 @@ describe('what our checks wrote down', () => {
       'mx.test;\r\n\ta=b;\r\n\tc=d',
     ],
     ['Authentication-Results: other.test; spf=pass\r\nAuthentication-Results: mx.test\r\n', undefined],
+    // Of strangers, under a name that begins like ours.
+    ['Authentication-Results: "mx.test; dmarc=pass\r\n', undefined],
+    ['Authentication-Results: "mx.test; dmarc=pass; x="; y=z\r\n', undefined],
   ])('%j: %j', (text, expected) => expect(results(text)).toBe(expected));
 });

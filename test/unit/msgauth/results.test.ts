@@ -11,6 +11,9 @@ describe('Authentication-Results', () => {
     '"mx.example\\.org" ; dkim=pass',
     'mx.example.org(c);dkim=pass',
     'mx.example.org',
+    // Readers who take what stands before the first semicolon see our name.
+    '"mx.example.org; dmarc=pass',
+    '"mx.example.org; dmarc=pass; x="',
   ])('is ours: %s', (value) => {
     expect(claimsToBe(value, 'mx.example.org')).toBe(true);
   });
