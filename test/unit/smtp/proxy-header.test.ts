@@ -33,6 +33,15 @@ describe('a PROXY header, version 2', () => {
   });
 
   it.each([
+    formatProxyHeader({ address: '::ffff:192.0.2.1', port: 1 }, { address: '2001:db8::25', port: 25 }),
+    Buffer.from('PROXY TCP6 ::ffff:192.0.2.1 2001:db8::25 1 25\r\n'),
+    Buffer.from('PROXY TCP6 ::ffff:c000:201 2001:db8:0::25 1 25\r\n'),
+  ])('tells an IPv4 address within IPv6 as itself, so that limits and SPF are about it: %s', (header) => {
+    const { remoteAddress, localAddress } = parseProxyHeader(header)?.addresses ?? {};
+    expect([remoteAddress, localAddress]).toEqual(['192.0.2.1', '2001:db8::25']);
+  });
+
+  it.each([
     ['192.0.2.1', '2001:db8::25'],
     ['2001:db8::1', '192.0.2.25'],
     ['', '192.0.2.25'],

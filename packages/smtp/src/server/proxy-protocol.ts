@@ -1,4 +1,4 @@
-import { isIP, type Socket } from 'node:net';
+import { isIP, type Socket, SocketAddress } from 'node:net';
 
 /** The addresses a proxy vouches for; undefined where it speaks for itself (LOCAL, UNKNOWN). */
 export type ProxiedAddresses =
@@ -44,7 +44,15 @@ function parseV1(line: string, length: number) {
   if (version === 0 || isIP(remoteAddress) !== version || isIP(localAddress) !== version || !sound) {
     throw new ProxyHeaderError('the PROXY line is malformed');
   }
-  return { addresses: { remoteAddress, localAddress, remotePort: ports[0], localPort: ports[1] }, length };
+  return {
+    addresses: {
+      remoteAddress: plain(remoteAddress),
+      localAddress: plain(localAddress),
+      remotePort: ports[0],
+      localPort: ports[1],
+    },
+    length,
+  };
 }
 
 function parseV2(data: Buffer) {
@@ -74,7 +82,13 @@ function parseV2(data: Buffer) {
 
 function toAddress(octets: Buffer): string {
   if (octets.length === 4) return octets.join('.');
-  return Array.from({ length: 8 }, (_, at) => octets.readUInt16BE(at * 2).toString(16)).join(':');
+  return plain(Array.from({ length: 8 }, (_, at) => octets.readUInt16BE(at * 2).toString(16)).join(':'));
+}
+
+/** Proxies that listen on both families say an IPv4 address within IPv6: limits, bans and SPF are to see the address itself. */
+function plain(address: string): string {
+  if (!address.includes(':')) return address;
+  return new SocketAddress({ address, family: 'ipv6' }).address.replace(/^::ffff:(?=\d+\.)/i, '');
 }
 
 /**
