@@ -42,7 +42,9 @@ function firstAuthor(
   for (const field of fields) {
     if (field.name !== 'from') continue;
     const value = fieldValue(head, field);
-    const authors = value.length > LONGEST ? [] : addressparser(value, { flatten: true });
+    // Of what is too long to be read nobody can tell whom it claims.
+    if (value.length > LONGEST) return value.slice(0, 100);
+    const authors = addressparser(value, { flatten: true });
     if (authors.length === 0 && unreadable) return value.slice(0, 100);
     const found = authors.find(({ address }) => wanted(inAscii(address ?? '')));
     if (found) return (found.address || found.name || value).slice(0, 254);

@@ -180,6 +180,10 @@ describe('the sender, at MAIL', () => {
     expect(await from('The Boss <boss@example.com>')).toMatch(/^550 5\.7\.1 From header rejected: boss@example\.com/);
     expect(await from('a@example.net, boss@sub.own.test')).toMatch(/^550 5\.7\.1/);
     expect(await from('"boss@example.com" <a@example.net>')).toMatch(/^250/);
+    // Nobody reads so long a field to its end, but those it is meant for.
+    expect(await from(`"${'x'.repeat(900)}\r\n ${`${'x'.repeat(900)}\r\n `.repeat(20)}" <boss@example.com>`)).toMatch(
+      /^550 5\.7\.1/,
+    );
     expect(await from('boss@example.com', '127.0.6.9')).toMatch(/^250/);
   });
 
