@@ -101,8 +101,8 @@ function receivedSpf({ spf }: AuthFindings, { meta }: CheckContext, authserv: st
   const quoted = (text: string) =>
     `"${text
       .replace(/[^\x20-\x7e]+/g, '?')
-      .replace(/["\\]/g, '\\$&')
-      .slice(0, 320)}"`;
+      .slice(0, 320)
+      .replace(/["\\]/g, '\\$&')}"`;
   const { remoteAddress = '', helo = '' } = meta.origin;
   const pairs = [
     `receiver=${quoted(authserv)}`,

@@ -142,7 +142,8 @@ export function fieldOf(name: string, value: string): string {
     .split(/\r\n|\r|\n/)
     .map((line) => line.replace(/[\x00-\x08\x0b-\x1f\x7f]/g, '').trim())
     .filter((line) => line !== '');
-  return `${name}: ${lines.join('\r\n\t')}`.slice(0, FIELD);
+  // What is cut off must not leave a line end, after which the field would be followed by an empty line.
+  return `${name}: ${lines.join('\r\n\t')}`.slice(0, FIELD).replace(/[\r\n\t]{1,3}$/, '');
 }
 
 /** Octets of one field at most; far more than any filter needs. */
