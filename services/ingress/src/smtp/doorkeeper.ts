@@ -15,6 +15,8 @@ export class Doorkeeper {
     private readonly listener: ListenerConfig,
     /** Networks the listener trusts: what goes wrong there is a matter for their operator. */
     private readonly trusted: Networks,
+    /** Proxies: they speak for others, and in a health check for themselves. */
+    private readonly proxies: Networks,
     private readonly deps: DoorkeeperDeps,
   ) {}
 
@@ -46,6 +48,8 @@ export class Doorkeeper {
   /** Counts something that an address did wrong. */
   readonly offended = (offence: Offence, address: string): void => {
     if (this.listener.kind === 'relay' && this.trusted.has(address)) return;
+    // A ban of theirs would keep out everybody behind them.
+    if (this.proxies.has(address)) return;
     if (this.deps.abuse.lists.verdict(address) === 'allow') return;
     this.deps.abuse.bans.offend(address, offence);
   };

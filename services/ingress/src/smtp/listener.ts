@@ -56,7 +56,8 @@ export class SmtpListener implements Service {
     const { hostname } = deps.config().server;
     this.#rules = { listener, allow: new Networks(listener.allow), hostname };
     const { abuse, runtime } = deps;
-    this.#door = new Doorkeeper(listener, this.#rules.allow, { abuse, metrics: runtime.metrics });
+    const proxies = new Networks([...listener.proxy_protocol, ...listener.xclient]);
+    this.#door = new Doorkeeper(listener, this.#rules.allow, proxies, { abuse, metrics: runtime.metrics });
     this.#checks = new MxChecks(listener, { abuse, config: deps.config, metrics: runtime.metrics });
     this.#logins = new Logins({ ...deps, door: this.#door });
     this.#metering = new Metering(listener, abuse, runtime.metrics);
