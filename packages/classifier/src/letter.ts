@@ -145,7 +145,7 @@ function headerTraits(mail: ParsedMail): string[] {
   traits.add(`type ${mail.type}`).add(`encoding ${mail.encoding}`);
   const [from] = parseAddresses((mail.header('from') ?? '').slice(0, 1_000));
   const [to] = parseAddresses((mail.header('to') ?? '').slice(0, 1_000));
-  const id = mail.header('message-id') ?? '';
+  const id = (mail.header('message-id') ?? '').slice(0, 1_000);
   if (/^<?[0-9a-f]{4,}\$[0-9a-f]{4,}\$[0-9a-f]{4,}@/i.test(id)) traits.add('id with dollars');
   if (!/@/.test(id)) traits.add('id without a host');
   else if (!/@[^@]*\./.test(id)) traits.add('id of a host without a domain');

@@ -17,6 +17,8 @@ const MOST = 1_000;
 export function parseAddresses(value: string): MailAddress[] {
   const list: MailAddress[] = [];
   let phrase = '';
+  /** Kept beside: to search the phrase at each token would take quadratic time. */
+  let hasAt = false;
   let comment = '';
   let address: string | undefined;
   const flush = () => {
@@ -25,19 +27,24 @@ export function parseAddresses(value: string): MailAddress[] {
     else if (/@/.test(shown)) list.push({ name: decodeWords(comment.trim()), address: shown.replace(/\s+/g, '') });
     else if (shown) list.push({ name: shown, address: '' });
     phrase = '';
+    hasAt = false;
     comment = '';
     address = undefined;
+  };
+  const say = (text: string) => {
+    phrase += text;
+    hasAt ||= text.includes('@');
   };
   for (const token of tokens(value)) {
     if (list.length >= MOST) return list;
     const first = token[0];
     if (token === ',' || token === ';') flush();
-    else if (first === '"') phrase += unquoted(token);
+    else if (first === '"') say(unquoted(token));
     else if (first === '(') comment += token.slice(1, token.endsWith(')') ? -1 : undefined);
     else if (first === '<') address ??= token.replace(/^<|>$/g, '').replace(/\s+/g, '');
     // The name of a group ends in a colon, where no address stands before it.
-    else if (token.endsWith(':') && !phrase.includes('@')) phrase = '';
-    else phrase += token;
+    else if (token.endsWith(':') && !hasAt) phrase = '';
+    else say(token);
   }
   flush();
   return list;

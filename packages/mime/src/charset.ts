@@ -3,9 +3,9 @@ import { TextDecoder } from 'node:util';
 
 /** Labels that say little: what bears them is often UTF-8 all the same. */
 const VAGUE = new Set(['', 'us-ascii', 'ascii', 'ansi_x3.4-1968', 'unknown-8bit', 'x-unknown', 'default', '8bit']);
-/** Decoders cost tens of microseconds to make, and messages name few charsets; strangers' labels are not kept. */
-const KEPT = 64;
-const decoders = new Map<string, TextDecoder | undefined>();
+/** Decoders cost tens of microseconds to make. There are some 200 labels; what is none is not kept, and keeps no other out. */
+const decoders = new Map<string, TextDecoder>();
+const LONGEST = 60;
 
 /**
  * Text of octets in a charset as MIME names it. Never throws: what is no charset is read as UTF-8 where it is valid
@@ -19,14 +19,15 @@ export function decodeCharset(octets: Buffer, label = ''): string {
 }
 
 function decoderOf(name: string): TextDecoder | undefined {
-  if (decoders.has(name)) return decoders.get(name);
-  let decoder: TextDecoder | undefined;
+  // RFC 2231 appends a language to the name: charset*lang.
+  const [charset = ''] = name.slice(0, LONGEST).split('*');
+  const known = decoders.get(charset);
+  if (known) return known;
   try {
-    // RFC 2231 appends a language to the name: charset*lang.
-    decoder = new TextDecoder(name.replace(/\*.*$/, ''), { ignoreBOM: false });
+    const decoder = new TextDecoder(charset, { ignoreBOM: false });
+    decoders.set(charset, decoder);
+    return decoder;
   } catch {
-    decoder = undefined;
+    return undefined;
   }
-  if (decoders.size < KEPT) decoders.set(name, decoder);
-  return decoder;
 }

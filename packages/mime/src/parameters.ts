@@ -13,6 +13,8 @@ export interface Structured {
 
 /** More parameters than anyone writes. */
 const MOST = 100;
+/** Characters that are read; the rest of a longer value is passed over. */
+const LONGEST = 65_536;
 /** Pieces of one continued value. */
 const SECTIONS = 100;
 
@@ -22,7 +24,7 @@ const SECTIONS = 100;
  * @param text unfolded.
  */
 export function parseParameters(text: string): Structured {
-  const plain = withoutComments(text);
+  const plain = withoutComments(text.slice(0, LONGEST));
   const first = plain.indexOf(';');
   const value = (first < 0 ? plain : plain.slice(0, first)).trim().toLowerCase();
   const parameters = new Map<string, string>();

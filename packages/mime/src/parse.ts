@@ -21,6 +21,7 @@ import { decodeWords } from './words.js';
 export function parseMail(message: Buffer, limits: MimeLimits = MIME_LIMITS): ParsedMail {
   const defects = new Set<MailDefect>();
   const all: Part[] = [];
+  let decoded = 0;
   const root = grow(message, { path: '', depth: 0, defaultType: 'text/plain' });
   return Object.assign(root, overview(all), { all, defects });
 
@@ -55,11 +56,16 @@ export function parseMail(message: Buffer, limits: MimeLimits = MIME_LIMITS): Pa
   function growMessage(part: Part): void {
     if (part.depth >= limits.depth) return void defects.add('too-deep');
     if (all.length >= limits.parts) return void defects.add('too-many-parts');
+    // Encoded messages within encoded messages, each held in memory, would come to many times the whole.
+    if (part.isEncoded) decoded += part.raw.length;
+    if (decoded > message.length * DECODED) return void defects.add('too-deep');
     const place = { path: below(part, 1), depth: part.depth + 1, defaultType: 'text/plain' };
     part.parts.push(grow(part.content(), place));
   }
 }
 
+/** Times a message's size that is decoded of messages within it. */
+const DECODED = 2;
 const HOLDS_MESSAGE = new Set(['message/rfc822', 'message/global', 'message/news']);
 
 const below = ({ path }: MailPart, at: number) => (path === '' ? String(at) : `${path}.${at}`);

@@ -60,6 +60,11 @@ export class Part implements MailPart {
     };
   }
 
+  /** Its content are other octets than those that stand in the message. */
+  get isEncoded(): boolean {
+    return this.encoding === 'base64' || this.encoding === 'quoted-printable';
+  }
+
   get filename(): string | undefined {
     return this.filenames[0];
   }

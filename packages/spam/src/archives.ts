@@ -10,6 +10,8 @@ import { listZip, unpack, type ZipEntry } from './zip.js';
 const DEEPEST = 2;
 /** Octets of one file in an archive that are looked at; programs and documents show what they are well before. */
 const PEEK = 1_048_576;
+/** APPNOTE.TXT 4.4.5. */
+const DEFLATED = 8;
 /** Files of one archive that are unpacked. */
 const PEEKED = 50;
 /** An archive that claims to become so many times larger, and so large, is made to fill disks. */
@@ -57,6 +59,8 @@ function lookInto(archive: Buffer, entry: ZipEntry, place: ArchivePlace, report:
   if (isArchive && depth >= DEEPEST) return report('ATTACH_ARCHIVE_NESTED', label);
   if (budget.octets <= 0 || entry.unpacked > PEEK) return;
   const octets = unpack(archive, entry, PEEK);
+  // What was unpacked for nothing cost as much.
+  if (octets === 'more' || (!octets && entry.method === DEFLATED)) budget.octets -= PEEK;
   if (octets === 'more') return report('ATTACH_ARCHIVE_BOMB', `${label} is larger than it claims to be`);
   if (!octets) return;
   budget.octets -= octets.length;

@@ -7,8 +7,12 @@ import { getDomain } from 'tldts';
  */
 export const registeredDomain = (host: string) => getDomain(host, { allowPrivateDomains: true }) ?? host.toLowerCase();
 
+/** Characters that can make a name of 253 octets. */
+const LONGEST = 512;
+
 /** @returns a host name in ASCII and lower case; undefined for what is none. */
 export function asciiHost(host: string): string | undefined {
+  if (host.length > LONGEST) return undefined;
   const ascii = domainToASCII(host.replace(/\.+$/, ''));
   return ascii === '' || ascii.length > 253 ? undefined : ascii;
 }

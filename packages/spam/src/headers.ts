@@ -5,6 +5,8 @@ import type { SpamInput } from './input.js';
 import type { Report } from './symbols.js';
 
 const DAY = 86_400_000;
+/** Characters of a value that are looked at: patterns take the square of their text's length at worst. */
+const LONGEST = 1_000;
 
 /** Looks for what is odd in a header section (RFC 5322 §3.6). */
 export function checkHeaders(input: SpamInput, report: Report): void {
@@ -18,7 +20,7 @@ export function checkHeaders(input: SpamInput, report: Report): void {
 function checkDate({ mail, receivedAt }: SpamInput, report: Report): void {
   const written = mail.header('date');
   if (written === undefined) return report('DATE_MISSING', 'there is no Date field');
-  const at = Date.parse(written.replace(/\([^)]*\)/g, ''));
+  const at = Date.parse(written.slice(0, LONGEST).replace(/\([^)]*\)/g, ''));
   if (Number.isNaN(at)) return report('DATE_INVALID', `"${shown(written)}" is no date`);
   if (at - receivedAt > DAY) report('DATE_IN_FUTURE', `dated ${shown(written)}`);
   else if (receivedAt - at > 7 * DAY) report('DATE_IN_PAST', `dated ${shown(written)}`);
@@ -93,16 +95,16 @@ function checkForm(mail: ParsedMail, report: Report): void {
 }
 
 function checkSubject(mail: ParsedMail, report: Report): void {
-  const { subject } = mail;
-  const raw = mail.header('subject') ?? '';
+  const subject = mail.subject.slice(0, LONGEST);
+  const raw = (mail.header('subject') ?? '').slice(0, LONGEST);
   if (subject.trim() === '') return report('SUBJECT_MISSING', 'there is no Subject');
   const letters = subject.replace(/[^\p{L}]/gu, '');
   if (letters.length >= 8 && letters === letters.toUpperCase() && letters !== letters.toLowerCase()) {
     report('SUBJECT_CAPITALS', `"${shown(subject)}"`);
   }
   if (/[!?]{2}|[$€£]{2}|\$\d.*!/.test(subject)) report('SUBJECT_SHOUTS', `"${shown(subject)}"`);
-  if (/\S[ \t]{6,}\S{2,30}\s*$/.test(subject.slice(-200)))
-    report('SUBJECT_GAP', `ends in "${shown(subject.slice(-20))}"`);
+  if (/\S[ \t]{6,}\S{2,30}\s*$/.test(mail.subject.slice(-200)))
+    report('SUBJECT_GAP', `ends in "${shown(mail.subject.slice(-20))}"`);
   if (/=\?[^?]*\?b\?/i.test(raw) && /^[\x20-\x7e]*$/.test(subject)) {
     report('SUBJECT_ENCODED_ASCII', `"${shown(subject)}" is encoded`);
   }
@@ -115,6 +117,6 @@ function checkSubject(mail: ParsedMail, report: Report): void {
 
 /** A piece of a stranger's text, as reasons and log lines may hold it. */
 export const shown = (text: string) =>
-  decodeWords(text)
+  decodeWords(text.slice(0, LONGEST))
     .replace(/[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, '?')
     .slice(0, 80);

@@ -114,7 +114,7 @@ class Reader implements Html {
       if (inner !== 'style' && inner !== 'script' && inner !== 'title') this.hidden += text.trim().length;
       return;
     }
-    if (this.#marked && /^\p{Ll}/u.test(text) && /\p{L}$/u.test(this.text)) this.split += 1;
+    if (this.#marked && /^\p{Ll}/u.test(text) && /\p{L}$/u.test(this.text.slice(-2))) this.split += 1;
     this.#marked = false;
     this.text += text;
     if (this.#link && this.#link.text.length < LINK_TEXT) this.#link.text += text;

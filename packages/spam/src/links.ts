@@ -17,6 +17,7 @@ export interface WebLink {
 
 const MOST = 500;
 const LONGEST = 4_096;
+const LONGEST_HOST = 255;
 const IN_TEXT = /\bhttps?:\/\/[^\s<>"')\]]{3,2000}/gi;
 
 /** @returns the links of a message, those written out in its text too. */
@@ -24,9 +25,16 @@ export function linksOf({ mail, html }: Pick<SpamInput, 'mail' | 'html'>): Link[
   const found: Link[] = [...html.links];
   for (const [href] of mail.plainText().matchAll(IN_TEXT)) {
     if (found.length >= MOST) break;
-    found.push({ href: href.replace(/[.,;:!?]+$/, ''), text: '' });
+    found.push({ href: withoutMarks(href), text: '' });
   }
   return found.slice(0, MOST);
+}
+
+/** Marks at its end belong to the sentence. Without a regular expression, which would take quadratic time on many. */
+function withoutMarks(text: string): string {
+  let end = text.length;
+  while (end > 0 && '.,;:!?'.includes(text.charAt(end - 1))) end -= 1;
+  return text.slice(0, end);
 }
 
 /** @returns the link taken apart where it is one to the web; its blanks, as browsers do, left out. */
@@ -35,7 +43,9 @@ export function webLink(link: Link): WebLink | undefined {
   const whole = /^\s*(?:https?:|\/\/)/i.test(text) ? text.replace(/^\s*\/\//, 'http://') : undefined;
   if (whole === undefined || !URL.canParse(whole)) return undefined;
   const url = new URL(whole);
-  return url.hostname === '' ? undefined : { link, host: url.hostname.toLowerCase().replace(/\.+$/, ''), url };
+  // Longer names are no host's (RFC 1035 §2.3.4).
+  if (url.hostname === '' || url.hostname.length > LONGEST_HOST) return undefined;
+  return { link, host: url.hostname.toLowerCase().replace(/\.+$/, ''), url };
 }
 
 /** Looks at where links go (and where they say that they go). */

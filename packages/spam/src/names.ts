@@ -30,7 +30,11 @@ export interface FileName {
   readonly padded: boolean;
 }
 
-export function readFileName(name: string): FileName {
+/** Characters at either end of a name that are looked at; nobody sees more, and patterns take the square of their text. */
+const LONGEST = 512;
+
+export function readFileName(given: string): FileName {
+  const name = given.length > 2 * LONGEST ? given.slice(0, LONGEST) + given.slice(-LONGEST) : given;
   // Windows takes dots and blanks off the end.
   const plain = name.replace(/[\u200b-\u200f\u202a-\u202e\u2066-\u2069]/g, '').replace(/[.\s]+$/, '');
   const base = plain.slice(Math.max(plain.lastIndexOf('/'), plain.lastIndexOf('\\')) + 1);
@@ -40,7 +44,7 @@ export function readFileName(name: string): FileName {
   return {
     extension: last.trim().toLowerCase(),
     shownExtension: DOCUMENTS.has(before) ? before : undefined,
-    reversed: /[\u202a-\u202e\u2066-\u2069\u200f]/.test(name),
+    reversed: /[\u202a-\u202e\u2066-\u2069\u200f]/.test(given),
     padded: /[\s\u00a0\u2800\u3000]{5,}\.?[a-z0-9]{1,5}$/i.test(base),
   };
 }
