@@ -33,9 +33,10 @@ export function parseStsPolicy(text: string): StsPolicy {
   const fields = new Map<string, string>();
   const mx: string[] = [];
   for (const line of text.split(/\r?\n/)) {
-    const match = /^([A-Za-z0-9][A-Za-z0-9_.-]{0,31}):[ \t]*(.*?)[ \t]*$/.exec(line);
-    if (!match) continue;
-    const [, name = '', value = ''] = match;
+    const name = /^([A-Za-z0-9][A-Za-z0-9_.-]{0,31}):/.exec(line)?.[1];
+    if (name === undefined) continue;
+    // No expression for the blanks: a line is as long as its writer likes.
+    const value = line.slice(name.length + 1).trim();
     if (name === 'mx') mx.push(value.toLowerCase().replace(/\.$/, ''));
     else if (!fields.has(name)) fields.set(name, value);
   }
