@@ -7,7 +7,7 @@ import type { LaneTerms } from '@waypost/shaping';
 import { BodyMissingError, leaving, type Spool } from '@waypost/spool';
 import { beginningOf, type Committer, makeNotice, type SuppressionStore, suppressFor } from '@waypost/store';
 import { type Settled, settle } from './settle.js';
-import { forAll, type LaneTarget, type TargetOutcome } from './target.js';
+import { forAll, type LaneTarget, OUR_TROUBLE, type TargetOutcome } from './target.js';
 
 export interface AttemptDeps {
   readonly runtime: Runtime;
@@ -109,21 +109,26 @@ async function tryTarget(
   if (failure || open.length === 0) return { outcome: { ...failure, results: [...results, ...unsettled] }, ...facts };
   const send = () => target.send({ job, open, body: () => wholeMessage(job, deps.spool) });
   const outcome = (await unlessRedis(job, deps, send)) as TargetOutcome;
+  if (outcome.error) logTrouble(job, outcome.error, deps);
   const sent = outcome.results.filter(({ i }) => open.includes(i));
   return { outcome: { ...outcome, results: [...sent, ...unsettled] }, ...facts };
 }
 
 /** Our own trouble with a message is an outcome too, so that it is on record, tried again as any, and ends some time. */
-async function unlessRedis<T>(job: LaneJob, { runtime }: AttemptDeps, work: () => Promise<T>) {
+async function unlessRedis<T>(job: LaneJob, deps: AttemptDeps, work: () => Promise<T>) {
   try {
     return await work();
   } catch (error) {
     if (isRedisTrouble(error)) throw error;
-    const missing = error instanceof BodyMissingError;
-    const what = missing ? 'the body of an accepted message is missing' : 'an attempt failed here, not at the remote';
-    runtime.log.error({ id: job.id, lane: job.lane, error: (error as Error).message }, what);
-    return { results: forAll(job, missing ? LOST_BODY : OUR_TROUBLE) };
+    logTrouble(job, error as Error, deps);
+    return { results: forAll(job, error instanceof BodyMissingError ? LOST_BODY : OUR_TROUBLE) };
   }
+}
+
+function logTrouble({ id, lane }: LaneJob, error: Error, { runtime }: AttemptDeps): void {
+  const missing = error instanceof BodyMissingError;
+  const what = missing ? 'the body of an accepted message is missing' : 'an attempt failed here, not at the remote';
+  runtime.log.error({ id, lane, error: error.message }, what);
 }
 
 /** Nobody has decided what became of it while it could be decided. */
@@ -138,10 +143,6 @@ const UNSETTLED = {
 const LOST_BODY = {
   result: 'bounced',
   reply: { code: 554, enhanced: '5.3.0', text: 'The message body is lost; see the operator' },
-} as const;
-const OUR_TROUBLE = {
-  result: 'deferred',
-  reply: { code: 451, enhanced: '4.3.0', text: 'Local error, tried again later; the log of the relay has the cause' },
 } as const;
 
 /** The stored message as policy lets it leave. */

@@ -23,6 +23,8 @@ export interface TargetOutcome {
   readonly hostTrouble?: boolean;
   /** Further commands to run with the record of the outcome. */
   readonly also?: readonly Command[];
+  /** What went wrong here, after some of the recipients had been sent to: those left are deferred. */
+  readonly error?: Error;
 }
 
 /** A message on its way out. */
@@ -42,11 +44,18 @@ export interface LaneTarget {
   readonly kind: string;
   /** @returns an outcome for all recipients when no message can be sent now, undefined when it can. */
   prepare(job: LaneJob): Promise<TargetOutcome | undefined>;
+  /** @throws only while nobody has been sent to: what was said to one recipient is on record whatever befalls the next. */
   send(outgoing: Outgoing): Promise<TargetOutcome>;
   /** Whether it serves another message. */
   readonly alive: boolean;
   close(): void;
 }
+
+/** Of recipients whose turn came when the message could not be sent any more, for want of something here. */
+export const OUR_TROUBLE = {
+  result: 'deferred',
+  reply: { code: 451, enhanced: '4.3.0', text: 'Local error, tried again later; the log of the relay has the cause' },
+} as const;
 
 /** @returns the same result for each recipient of a job. */
 export function forAll(job: LaneJob, result: Omit<Result, 'i'>): Result[] {

@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { constants, createWriteStream } from 'node:fs';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { mkdir, open as openFile, rename, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { basename, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { domainOf, type LaneJob, type Target } from '@waypost/mail';
-import type { LaneTarget, Outgoing, Result, TargetOutcome } from '../target.js';
+import { type LaneTarget, OUR_TROUBLE, type Outgoing, type Result, type TargetOutcome } from '../target.js';
 
 let serial = 0;
 
@@ -23,8 +23,14 @@ export class MaildirTarget implements LaneTarget {
 
   async send({ job, open: indexes, body }: Outgoing): Promise<TargetOutcome> {
     const results: Result[] = [];
-    for (const rcpt of job.rcpts.filter(({ i }) => indexes.includes(i))) {
-      results.push(await this.#deliver(job, rcpt.i, rcpt.to, await body()));
+    const open = job.rcpts.filter(({ i }) => indexes.includes(i));
+    try {
+      for (const { i, to } of open) results.push(await this.#deliver(job, i, to, await body()));
+    } catch (error) {
+      // The first has it already.
+      if (results.length === 0) throw error;
+      const left = open.slice(results.length).map(({ i }) => ({ i, ...OUR_TROUBLE }));
+      return { results: [...results, ...left], remote: 'maildir', error: error as Error };
     }
     return { results, remote: 'maildir' };
   }
@@ -73,7 +79,7 @@ async function write(folder: string, name: string, head: string, body: Buffer | 
   serial += 1;
   const temp = join(folder, 'tmp', `${name}.${process.pid}.${serial}.${randomBytes(4).toString('hex')}`);
   try {
-    const file = await open(temp, constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY, 0o600);
+    const file = await openFile(temp, constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY, 0o600);
     try {
       await file.write(head);
       const source = Buffer.isBuffer(body) ? Readable.from([body]) : body;
@@ -83,7 +89,7 @@ async function write(folder: string, name: string, head: string, body: Buffer | 
       await file.close();
     }
     await rename(temp, join(folder, 'new', name));
-    const dir = await open(join(folder, 'new'), 'r');
+    const dir = await openFile(join(folder, 'new'), 'r');
     await dir.sync().finally(() => dir.close());
   } catch (error) {
     await rm(temp, { force: true });

@@ -12,7 +12,7 @@ import type { Metrics } from '@waypost/runtime';
 import type { LaneTerms } from '@waypost/shaping';
 import { type Hop, HopError, type ProxiedWay, type SmtpClient, type TlsMode } from '@waypost/smtp';
 import { leaving, leavingSize } from '@waypost/spool';
-import { forAll, type LaneTarget, type Outgoing, type Result, type TargetOutcome } from '../target.js';
+import { forAll, type LaneTarget, OUR_TROUBLE, type Outgoing, type Result, type TargetOutcome } from '../target.js';
 import { connectGuarded, connectHop } from '../transport/connect.js';
 import { covers, type Demand, type Guard, type TransportGuards } from '../transport/guard.js';
 import type { TlsObserver } from '../transport/sessions.js';
@@ -76,6 +76,7 @@ export class SmtpTarget implements LaneTarget {
     const limit = this.deps.terms().recipientsPerTransaction;
     const results: Result[] = [];
     let trouble = false;
+    let error: Error | undefined;
     const tried = job.rcpts.filter(({ i }) => open.includes(i));
     const waiting = groups(job, tried, limit, this.#bounces);
     for (let group = waiting.shift(); group; group = waiting.shift()) {
@@ -83,7 +84,14 @@ export class SmtpTarget implements LaneTarget {
         results.push(...group.rcpts.map(({ i }) => ({ i, result: 'deferred' as const, reply: LOST })));
         continue;
       }
-      const fared = await this.#transaction(client, outgoing, group);
+      const fared = await this.#transaction(client, outgoing, group).catch((thrown: Error) => {
+        if (results.length === 0) throw thrown;
+        error = thrown;
+      });
+      if (!fared) {
+        results.push(...[group, ...waiting].flatMap(({ rcpts }) => rcpts.map(({ i }) => ({ i, ...OUR_TROUBLE }))));
+        break;
+      }
       trouble ||= fared.some(({ scope, result }) => scope === 'host' && result === 'deferred');
       const delivered = fared.some(({ result }) => result === 'delivered');
       const again: JobRecipient[] = [];
@@ -97,8 +105,8 @@ export class SmtpTarget implements LaneTarget {
       if (!delivered) await client.reset();
     }
     this.#sent += 1;
-    if (!client.usable || this.#sent >= this.deps.terms().messagesPerConnection) this.#finished = true;
-    return { results, remote: client.remote, ...(trouble ? { hostTrouble: true } : {}) };
+    if (error || !client.usable || this.#sent >= this.deps.terms().messagesPerConnection) this.#finished = true;
+    return { results, remote: client.remote, ...(trouble ? { hostTrouble: true } : {}), ...(error ? { error } : {}) };
   }
 
   close(): void {
