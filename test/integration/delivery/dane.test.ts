@@ -74,6 +74,7 @@ describe.skipIf(missing(...NEEDED).length > 0)(`DANE (needs ${NEEDED.join(', ')}
       ...host('anchored', '127.0.4.4', tlsa(2, ca.cert)),
       ...host('misnamed', '127.0.4.5', tlsa(2, ca.cert)),
       ...host('unusable', '127.0.4.2', `1 1 1 ${'ab'.repeat(32)}`),
+      ...host('unusable-asked', '127.0.4.2', `1 1 1 ${'ab'.repeat(32)}`),
       ...host('unusable-clear', '127.0.4.3', `1 1 1 ${'ab'.repeat(32)}`),
       ...host(
         'rolled',
@@ -101,6 +102,7 @@ describe.skipIf(missing(...NEEDED).length > 0)(`DANE (needs ${NEEDED.join(', ')}
       listeners: [{ name: 'trusted' }, { name: 'secure', tls: 'implicit' }],
       config: {
         routes: [{ match: '*', to: 'mx' }],
+        shaping: [{ match: 'unusable-asked.example.test', tls: 'verify' }],
         reports: { from: 'tls@relay.test' },
         delivery: {
           dns_servers: [dns.address],
@@ -165,6 +167,19 @@ describe.skipIf(missing(...NEEDED).length > 0)(`DANE (needs ${NEEDED.join(', ')}
     });
     const [only] = await states(relay, id, 'bounced');
     expect(only?.last_response).toMatchObject({ code: 550, enhanced: '5.7.30' });
+  });
+
+  it('records that cannot be used do not stand in for a certificate where REQUIRETLS or the operator asks for one', async () => {
+    const to = 'r@unusable.example.test';
+    const demanding = await submit(relay, 'unknown host', { to, mail: 'REQUIRETLS', listener: 'secure', secure: true });
+    expect((await states(relay, demanding, 'deferred'))[0]?.last_response?.text).toMatch(/TLS/);
+    const asked = await submit(relay, 'operator asks', { to: 'r@unusable-asked.example.test' });
+    expect((await states(relay, asked, 'deferred'))[0]?.last_response?.text).toMatch(/TLS/);
+    expect(got('unusable-asked.example.test')).toBe(false);
+    const subjects = Object.values(peers).flatMap(({ messages }) => messages.map(({ body }) => body.toString()));
+    expect(subjects.join()).not.toContain('unknown host');
+    await fetch(`${relay.waypost.http}/v1/emails/${demanding}`, { method: 'DELETE' });
+    await fetch(`${relay.waypost.http}/v1/emails/${asked}`, { method: 'DELETE' });
   });
 
   it.each([

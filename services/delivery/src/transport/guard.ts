@@ -78,11 +78,12 @@ export class TransportGuards {
     const { sts, tls, requireTls, relaxed } = demand;
     if (relaxed || (tls === 'none' && !requireTls)) return { kind: 'none', tls };
     const dane = await this.#dane(candidate, demand);
-    if (dane) return dane;
     const { policy } = sts;
+    // Records that authenticate nobody take nothing from what the route, the sender or MTA-STS ask for.
+    if (dane && (dane.kind === 'dane' || (tls !== 'verify' && !requireTls && policy?.mode !== 'enforce'))) return dane;
     const enforced = policy?.mode === 'enforce';
     const allowed = policy === undefined || allowsMx(policy, candidate.name);
-    const judged = judgeBySts(demand, allowed);
+    const judged = (enforced ? undefined : dane?.judged) ?? judgeBySts(demand, allowed);
     if (enforced && !allowed)
       throw refused(candidate, 'it is not among the hosts of the MTA-STS policy', undefined, judged);
     if (requireTls && !candidate.secure && !(enforced && allowed)) {
