@@ -40,6 +40,8 @@ export interface SchedulerOptions {
   readonly ledger?: LaneLedger;
   /** Attempts a session lives for. */
   readonly life?: number;
+  /** Sessions over all lanes. */
+  readonly slots?: number;
 }
 
 /** Takes every job as open, and keeps nothing. */
@@ -61,6 +63,7 @@ export function scheduler(options: SchedulerOptions): Recorded {
     idle = 20,
     ledger = plainLedger,
     life = Number.POSITIVE_INFINITY,
+    slots = 1000,
   } = options;
   const attempted: string[] = [];
   const errors: Error[] = [];
@@ -88,7 +91,7 @@ export function scheduler(options: SchedulerOptions): Recorded {
       redis,
       replica,
       handler: { open, limit: () => limit, offers },
-      maxSessions: () => 1000,
+      maxSessions: () => slots,
       ledger,
       idle,
       onError: (error) => errors.push(error),

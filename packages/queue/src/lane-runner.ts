@@ -231,6 +231,8 @@ export class LaneRunner {
     }
     // A wake that came while the last answer was on its way may be about a job that it did not see.
     if (seen.wakes !== this.#wakes) return true;
+    // A slot that others wait for is not kept for work that may come.
+    if (this.options.slots.contended) return false;
     return this.#idle.wait(Math.min(taken.nextAt ?? this.#retryAt, this.#retryAt));
   }
 

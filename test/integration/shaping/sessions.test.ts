@@ -31,7 +31,7 @@ const way = (name: string, rates: Offer['limits'][number]['rates'] = [], connect
   limits: [{ key: `site|${name}`, connections, rates }],
   scopes: ['site', `source:${name}`],
 });
-const empty = async () => (await laneKeys(opened.redis)).filter((key) => key.startsWith('wp:lane')).length === 0;
+const empty = async () => (await laneKeys(opened.redis)).filter((key) => key.startsWith('wp:lane:')).length === 0;
 
 describe('a lane of several sources', () => {
   it('goes on from another one when the first may send no more today, with one session or many', async () => {
@@ -76,6 +76,33 @@ describe('a lane of several sources', () => {
       await waitFor('the session to end', () => one.sessions.open === 0, SOON);
     }
     expect(used).toEqual(['new', 'new', 'new', 'new', 'old', 'old']);
+  });
+});
+
+describe('sessions of a process', () => {
+  it('are no longer kept idle once another lane waits for one', async () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const redis = await opened.another();
+    const one = await start({
+      redis,
+      slots: 1,
+      idle: HOUR,
+      attempt: async ({ id }) => {
+        if (id === 'm0') await promise;
+        return undefined;
+      },
+    });
+    await hand(opened.redis, ['m0'], 'smtp:first:25');
+    await waitFor('the session', () => one.attempted.length === 1);
+    // Heard after the scheduler has heard it: by then the lane stands in line.
+    const heard = new Promise((call) => {
+      redis.subscriber.on('message', (_, text) => text.endsWith('smtp:second:25') && call(text));
+    });
+    await hand(opened.redis, ['n0'], 'smtp:second:25');
+    await heard;
+    resolve();
+    // A sweep, which comes later, would end the idle session too.
+    await waitFor('the other lane', () => one.attempted.includes('n0'), 3_000);
   });
 });
 
