@@ -152,6 +152,7 @@ export class LaneLeases {
         lost: permits.takeLost(),
         offers: [offer],
         lease: false,
+        others: this.ways > 1,
       }),
     ]);
     const answer = parseAnswer(reply);
@@ -223,6 +224,8 @@ interface Question {
   readonly lost?: number;
   readonly offers: readonly Offer[];
   readonly lease: boolean;
+  /** The lane can be served in other ways too: a refusal of these does not hold it back. */
+  readonly others?: boolean;
   readonly dry?: boolean;
 }
 

@@ -1,4 +1,4 @@
-import { type Answer, adjust, ask, lift, parseAnswer, strike, suspend } from '@waypost/queue';
+import { type Answer, adjust, ask, FOREVER, HELD_BACK, lift, parseAnswer, strike, suspend } from '@waypost/queue';
 import type { Limit, Offer } from '@waypost/shaping';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type Opened, openedRedis } from '../../support/stores.js';
@@ -229,5 +229,34 @@ describe('suspensions', () => {
     const [a, b] = ['a', 'b'].map((name) => ({ limits: [limit(`site|${name}`)], scopes: ['site', `site|${name}`] }));
     await struck({ scope: 'site|a' });
     expect((await request([a as Offer, b as Offer])).offer).toBe(2);
+  });
+});
+
+describe('a lane that was refused', () => {
+  const heldFor = async () => {
+    const [till, [seconds]] = (await opened.redis.group.exec([
+      { name: 'zscore', args: [HELD_BACK, 'lane'] },
+      { name: 'time', args: [] },
+    ])) as [string | null, [string, string]];
+    return till === null ? undefined : Number(till) - Number(seconds) * SECOND;
+  };
+
+  it('counts as held back until it has asked again, however long the suspension was to last', async () => {
+    await opened.redis.group.exec([suspend('site', FOREVER, 'enough', 'op')]);
+    await request([offer(limit('site'))]);
+    expect(await heldFor()).toBeGreaterThan(60 * SECOND);
+    expect(await heldFor()).toBeLessThan(120 * SECOND);
+  });
+
+  it('does not, where it asked for permits in one of several ways', async () => {
+    const day = offer(limit('new', rate(1, 24 * HOUR)));
+    await request([day]);
+    const [reply] = await opened.redis.group.exec([
+      ask({ lane: 'lane', holder: 'r#0', want: 1, offers: [day], lease: false, others: true }),
+    ]);
+    expect(parseAnswer(reply)).toMatchObject({ offer: 0, reason: 'rate' });
+    expect(await heldFor()).toBeUndefined();
+    await request([day], { permits: true });
+    expect(await heldFor()).toBeDefined();
   });
 });

@@ -1,14 +1,19 @@
 import type { Script } from '@waypost/redis';
 import { HELD_BACK, HOLD, LEASE, LEASES, PACE, QUOTA, WAITERS, WINDOW } from '../names.js';
 
-/** A lane counts as held back for this long after it was refused, ms: a rate refuses now and then only. */
+/**
+ * A lane counts as held back for this long after it was refused, ms: a rate refuses now and then only. What holds it back may
+ * be lifted before its time, and a lane that is refused still asks again every minute.
+ */
 const HELD_BACK_LEAST = 10_000;
+const HELD_BACK_MOST = 75_000;
 
 /**
  * Asks for a lease of a lane and for permits to send, or for permits alone. Of the ways offered the first with room in all
  * its limits is taken. All times are Redis's own.
  *   ARGV[1] JSON: lane, holder, ttl ms a lease lasts, horizon ms that permits may lie ahead, want permits,
  *           lost permits that were not used, lease (false: permits for the lease held), dry (true: only says),
+ *           others (true: the lane has ways beside these offers),
  *           offers: { limits: [{ key, connections?, rates: [{ limit, period }] }], scopes: [] }
  *   returns [offer from 1 or 0, permits, ms until the first, µs between them, scope that is probed or '',
  *            what refused: '' | 'suspended' | 'probing' | 'connections' | 'rate' | 'offers', key that refused, ms to wait]
@@ -143,8 +148,9 @@ for index, offer in ipairs(req.offers) do
     return { index, n, math.ceil(delay), math.ceil(interval * 1000), probe, '', '', 0 }
   end
 end
-if not req.dry and why ~= 'offers' then
-  redis.call('ZADD', '${HELD_BACK}', 'GT', math.ceil(now + math.max(wait, ${HELD_BACK_LEAST})), req.lane)
+if not req.dry and not req.others and why ~= 'offers' then
+  local held = math.min(${HELD_BACK_MOST}, math.max(wait, ${HELD_BACK_LEAST}))
+  redis.call('ZADD', '${HELD_BACK}', 'GT', math.ceil(now + held), req.lane)
 end
 return { 0, 0, 0, 0, '', why, whose, math.ceil(wait) }`,
 };
