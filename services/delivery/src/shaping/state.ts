@@ -18,16 +18,20 @@ export class ShapeState {
   ) {}
 
   async start(): Promise<void> {
-    const { subscriber } = this.redis;
+    const { subscriber, group } = this.redis;
     subscriber.on('message', this.#onMessage);
     subscriber.on('ready', this.#read);
+    // The two come back on their own: what was said meanwhile is read by whichever is the second.
+    group.on('available', this.#read);
     await subscriber.subscribe(SHAPE_CHANGED);
     await this.#read();
   }
 
   stop(): void {
-    this.redis.subscriber.off('message', this.#onMessage);
-    this.redis.subscriber.off('ready', this.#read);
+    const { subscriber, group } = this.redis;
+    subscriber.off('message', this.#onMessage);
+    subscriber.off('ready', this.#read);
+    group.off('available', this.#read);
   }
 
   /** @returns the offer with what its scopes are slowed to. */
