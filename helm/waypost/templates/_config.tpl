@@ -20,7 +20,14 @@
 {{- $_ := set $config "egress" $egress }}
 {{- end }}
 {{- end }}
-{{- $config = mustMergeOverwrite $config (deepCopy $values.config) (deepCopy $service.config) }}
+{{- if $values.inline.enabled }}
+{{- if eq .service "ingress" }}{{ $_ := set $config "policy" (dict "inline" (dict "url" (printf "http://%s-policy:%d" (include "waypost.name" $root) (int $values.inline.port)))) }}{{ end }}
+{{- if eq .service "policy" }}{{ $_ := set $config "policy" (dict "inline" (dict "listen" (printf (ternary "[%s]:%d" "%s:%d" (contains ":" $any)) $any (int $values.inline.port)))) }}{{ end }}
+{{- end }}
+{{- $given := deepCopy $values.config }}
+{{- /* The files that these name are in policy alone, and a file that cannot be read is refused. */ -}}
+{{- if ne .service "policy" }}{{ $given = omit $given "dkim" "arc" "smime" "filters" }}{{ end }}
+{{- $config = mustMergeOverwrite $config $given (deepCopy $service.config) }}
 {{- if $values.tests.enabled }}
 {{- $_ := set $config "routes" (concat (list (dict "match" $values.smokeDomain "to" "sink")) ($config.routes | default list)) }}
 {{- end }}
@@ -63,7 +70,7 @@
 {{- range include "waypost.listeners" . | fromJsonArray }}
 {{- $one := dict "name" .name "kind" .kind "host" $.Values.bindAddress "port" (int .containerPort) "tls" (ternary .tls "none" (not (not $withTls))) }}
 {{- if eq .kind "relay" }}{{ $_ := set $one "allow" .allow }}{{ end }}
-{{- if eq .kind "mx" }}{{ $_ := set $one "domains" .domains }}{{ end }}
+{{- if eq .kind "mx" }}{{ $_ := set $one "domains" .domains }}{{ $_ := set $one "inline" $.Values.inline.enabled }}{{ end }}
 {{- $found = append $found $one }}
 {{- if $proxy.enabled }}
 {{- $found = append $found (mustMergeOverwrite (deepCopy $one) (dict "name" (printf "%s-proxy" .name) "port" (add (int .containerPort) (int $proxy.containerPortOffset)) "proxy_protocol" $proxy.trustedCIDRs)) }}

@@ -33,6 +33,27 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- if .Values.tls.existingSecret }}{{ .Values.tls.existingSecret }}{{ else if .Values.tls.certManager.enabled }}{{ include "waypost.name" . }}-tls{{ end }}
 {{- end }}
 
+{{- define "waypost.inlineSecret" -}}
+{{ .Values.inline.existingSecret | default (printf "%s-inline" (include "waypost.name" .)) }}
+{{- end }}
+
+{{/* Ports of the filters that policy is configured with, as a list; unix sockets have none. */}}
+{{- define "waypost.filterPorts" -}}
+{{- $filters := mustMergeOverwrite (dict) (deepCopy (.Values.config.filters | default dict)) (deepCopy (.Values.services.policy.config.filters | default dict)) }}
+{{- $ports := list }}
+{{- with $filters.rspamd }}
+{{- $port := regexFind ":[0-9]+$" (regexReplaceAll "^https?://([^/]*).*$" .url "${1}") | trimPrefix ":" }}
+{{- $ports = append $ports ($port | default (ternary "443" "80" (hasPrefix "https:" .url)) | int) }}
+{{- end }}
+{{- range concat (list $filters.spamd $filters.clamd) ($filters.milters | default list) }}
+{{- with . }}
+{{- $port := regexFind "[0-9]+" (regexFind ":[0-9]+(@|$)" .address) }}
+{{- if and $port (not (hasPrefix "unix:" .address)) }}{{ $ports = append $ports (int $port) }}{{ end }}
+{{- end }}
+{{- end }}
+{{- toJson (uniq $ports) }}
+{{- end }}
+
 {{- define "waypost.spoolClaim" -}}
 {{ .Values.spool.fs.existingClaim | default (printf "%s-spool" (include "waypost.name" .)) }}
 {{- end }}

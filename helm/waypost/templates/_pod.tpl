@@ -23,6 +23,15 @@
 {{- end }}
 {{- end }}
 
+{{/* What of it only some services have. Context: dict "root" $ "service" name. */}}
+{{- define "waypost.env.of" -}}
+{{- include "waypost.env" .root }}
+{{- if and .root.Values.inline.enabled (has .service (list "ingress" "policy")) }}
+- name: WAYPOST__POLICY__INLINE__SECRET
+  valueFrom: { secretKeyRef: { name: {{ include "waypost.inlineSecret" .root }}, key: {{ .root.Values.inline.key }} } }
+{{- end }}
+{{- end }}
+
 {{/* Volumes and their mounts of one service, as JSON lists. Context: dict "root" $ "service" name. */}}
 {{- define "waypost.volumes" -}}
 {{- $root := .root }}{{- $values := $root.Values }}{{- $service := index $values.services .service }}
@@ -33,9 +42,13 @@
 {{- $volumes = append $volumes (dict "name" "tls" "secret" (dict "secretName" $tls)) }}
 {{- $mounts = append $mounts (dict "name" "tls" "mountPath" "/run/secrets/tls" "readOnly" true) }}
 {{- end }}
-{{- if and $values.dkim.existingSecret (eq .service "policy") }}
-{{- $volumes = append $volumes (dict "name" "dkim" "secret" (dict "secretName" $values.dkim.existingSecret)) }}
-{{- $mounts = append $mounts (dict "name" "dkim" "mountPath" $values.dkim.path "readOnly" true) }}
+{{- if eq .service "policy" }}
+{{- range $what, $keys := dict "dkim" $values.dkim "smime" $values.smime }}
+{{- if $keys.existingSecret }}
+{{- $volumes = append $volumes (dict "name" $what "secret" (dict "secretName" $keys.existingSecret)) }}
+{{- $mounts = append $mounts (dict "name" $what "mountPath" $keys.path "readOnly" true) }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- if $values.externalRedis.caSecret }}
 {{- $volumes = append $volumes (dict "name" "redis-ca" "secret" (dict "secretName" $values.externalRedis.caSecret)) }}
@@ -118,7 +131,7 @@ initContainers:
     imagePullPolicy: {{ $values.image.pullPolicy }}
     args: [config, check, /etc/waypost/waypost.yaml]
     env:
-      {{- include "waypost.env" $root | nindent 6 }}
+      {{- include "waypost.env.of" . | nindent 6 }}
       {{- with $service.extraEnv }}{{ toYaml . | nindent 6 }}{{ end }}
     securityContext:
       {{- include "waypost.securityContext" $root | nindent 6 }}
@@ -132,7 +145,7 @@ containers:
     imagePullPolicy: {{ $values.image.pullPolicy }}
     args: [run, {{ $name }}, --config, /etc/waypost/waypost.yaml]
     env:
-      {{- include "waypost.env" $root | nindent 6 }}
+      {{- include "waypost.env.of" . | nindent 6 }}
       {{- with $service.extraEnv }}{{ toYaml . | nindent 6 }}{{ end }}
     ports:
       - { name: metrics, containerPort: 9464 }
@@ -147,6 +160,9 @@ containers:
       {{- end }}
       {{- if eq $name "api" }}
       - { name: api, containerPort: 8081 }
+      {{- end }}
+      {{- if and (eq $name "policy") $values.inline.enabled }}
+      - { name: inline, containerPort: {{ $values.inline.port }} }
       {{- end }}
     startupProbe:
       httpGet: { path: /readyz, port: metrics }

@@ -11,7 +11,8 @@
 {{- if and $values.proxyProtocol.enabled (not $values.proxyProtocol.trustedCIDRs) }}{{ fail "proxyProtocol.enabled needs proxyProtocol.trustedCIDRs: without them anybody could claim any client address, that of a trusted machine too" }}{{ end }}
 {{- range $values.proxyProtocol.trustedCIDRs }}{{ if has . (list "0.0.0.0/0" "::/0") }}{{ fail (printf "proxyProtocol.trustedCIDRs holds %s, which is everybody: name your load balancers' networks" .) }}{{ end }}{{ end }}
 {{- with $values.listeners.relay }}{{ if and .enabled (not .allow) }}{{ fail "listeners.relay.enabled needs listeners.relay.allow with the networks that may use it, such as [10.0.0.0/8]; all others are refused" }}{{ end }}{{ end }}
-{{- with $values.listeners.mx }}{{ if and .enabled (not .domains) }}{{ fail "listeners.mx.enabled needs listeners.mx.domains with the domains that it accepts mail for" }}{{ end }}{{ end }}
+{{- $bounces := mustMergeOverwrite (dict) (deepCopy ($values.config.bounces | default dict)) (deepCopy ($values.services.ingress.config.bounces | default dict)) }}
+{{- with $values.listeners.mx }}{{ if and .enabled (not .domains) (not $bounces.domain) (not $bounces.feedback) }}{{ fail "listeners.mx.enabled needs listeners.mx.domains with the domains that it accepts mail for, or config.bounces.domain for returned mail alone" }}{{ end }}{{ end }}
 {{- if and $values.listeners.relay.enabled $values.listeners.mx.enabled (eq (int $values.listeners.relay.port) (int $values.listeners.mx.port)) }}{{ fail "listeners.relay and listeners.mx have the same port: give one of them another, as clients cannot be told apart on it" }}{{ end }}
 {{- $ports := list }}
 {{- range include "waypost.listeners" . | fromJsonArray }}
@@ -46,5 +47,4 @@
 {{- if and (eq .mode "hostNetwork") (not .nodeSelector) }}{{ fail "egress.mode is hostNetwork: set egress.nodeSelector to the nodes whose addresses have PTR records" }}{{ end }}
 {{- range .sources }}{{ if not .ehlo }}{{ fail (printf "egress.sources %q has no ehlo: set it to the name that its address's PTR record has" .name) }}{{ end }}{{ end }}
 {{- end }}
-{{- if $values.config.dkim }}{{ if and $values.dkim.existingSecret (not $values.services.policy.config.dkim) }}{{ fail "config.dkim is read by every service, but the keys are in policy alone: put it under services.policy.config.dkim" }}{{ end }}{{ end }}
 {{- end }}

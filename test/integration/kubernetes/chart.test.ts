@@ -1,11 +1,14 @@
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadConfig } from '@waypost/config';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CHART, carried, HELM_VERSIONS, lint, type Manifest, render, runsHelm } from '../../support/helm.js';
+import { configOf } from '../../support/helm-config.js';
+import { identityPem } from '../../support/identity.js';
 import { haveSchemas, K8sSchemas } from '../../support/k8s-schemas.js';
 
+const SERVICES = ['ingress', 'policy', 'delivery', 'api', 'events'];
 const MATRIX = readdirSync(join(CHART, 'ci')).sort();
 const values = (name: string) => join(CHART, 'ci', `${name}.yaml`);
 const find = (objects: readonly Manifest[], kind: string, name: string): Manifest => {
@@ -18,8 +21,10 @@ const containerOf = (object: Manifest) => object.spec.template.spec.containers[0
 describe.skipIf(!runsHelm)('the chart (needs Linux on x86-64)', () => {
   const helm = new Map<number, string>();
   let dir: string;
+  let certificate: string;
   beforeAll(async () => {
     dir = mkdtempSync(join(tmpdir(), 'waypost-chart-'));
+    certificate = (await identityPem(dir, 'smime', 'example.com')).cert;
     for (const version of HELM_VERSIONS) helm.set(version, await carried(version, 'helm'));
   }, 180_000);
   afterAll(() => rmSync(dir, { recursive: true, force: true }));
@@ -53,15 +58,9 @@ describe.skipIf(!runsHelm)('the chart (needs Linux on x86-64)', () => {
 
     it('gives every service a configuration that Waypost takes', async () => {
       const { objects } = await render(newest(), [join(CHART, 'ci', file)]);
-      for (const service of ['ingress', 'policy', 'delivery', 'api', 'events']) {
-        const path = join(dir, `${file}-${service}`);
-        // Files of Secrets are only there in the pod.
-        const text = String(find(objects, 'ConfigMap', service).data['waypost.yaml']).replaceAll(
-          /password_file:.*$/gm,
-          'password: x',
-        );
-        writeFileSync(path, text);
-        expect(() => loadConfig({ file: path, env: {} })).not.toThrow();
+      for (const service of SERVICES) {
+        const { path, env } = configOf(objects, service, join(dir, `${file}-${service}`), certificate);
+        expect(() => loadConfig({ file: path, env })).not.toThrow();
       }
     });
 
@@ -158,16 +157,67 @@ describe.skipIf(!runsHelm)('the chart (needs Linux on x86-64)', () => {
     expect(rule.from[0].podSelector.matchLabels).toMatchObject({ 'app.kubernetes.io/instance': 'relay' });
   });
 
-  it('mounts DKIM keys into policy alone', async () => {
-    const objects = await rendered('everything');
-    const mounting = objects.filter(
-      ({ kind, spec }) =>
-        kind === 'Deployment' &&
-        spec.template.spec.volumes.some(
-          (volume: { secret?: { secretName: string } }) => volume.secret?.secretName === 'dkim-keys',
-        ),
-    );
-    expect(mounting.map(({ metadata }) => metadata.name)).toEqual(['relay-waypost-policy']);
+  it.each(['dkim-keys', 'smime-keys'])(
+    'mounts %s into policy alone, and no other service has a word of them',
+    async (secret) => {
+      const objects = await rendered('inline-policy');
+      const mounting = objects.filter(
+        ({ kind, spec }) =>
+          kind === 'Deployment' &&
+          spec.template.spec.volumes.some(
+            (volume: { secret?: { secretName: string } }) => volume.secret?.secretName === secret,
+          ),
+      );
+      expect(mounting.map(({ metadata }) => metadata.name)).toEqual(['relay-waypost-policy']);
+      const path = `/run/secrets/${secret.replace('-keys', '')}/`;
+      const naming = SERVICES.filter((service) =>
+        find(objects, 'ConfigMap', service).data['waypost.yaml'].includes(path),
+      );
+      expect(naming).toEqual(['policy']);
+    },
+  );
+
+  describe('policy in the session', () => {
+    it('is asked by ingress alone, with a secret that both have', async () => {
+      const objects = await rendered('inline-policy');
+      const service = find(objects, 'Service', 'policy');
+      expect(service.spec.ports).toEqual([{ name: 'inline', port: 8082, targetPort: 'inline' }]);
+      const taking = find(objects, 'NetworkPolicy', 'policy').spec.ingress.find(
+        ({ ports }: { ports: { port: string }[] }) => ports[0]?.port === 'inline',
+      );
+      expect(taking.from).toHaveLength(1);
+      expect(taking.from[0].podSelector.matchLabels['app.kubernetes.io/component']).toBe('ingress');
+      const secretOf = (name: string) =>
+        containerOf(find(objects, 'Deployment', name)).env.find(
+          ({ name: key }: { name: string }) => key === 'WAYPOST__POLICY__INLINE__SECRET',
+        )?.valueFrom.secretKeyRef;
+      const made = { name: 'relay-waypost-inline', key: 'secret' };
+      expect(SERVICES.map(secretOf)).toEqual([made, made, undefined, undefined, undefined]);
+      expect(Buffer.from(find(objects, 'Secret', 'inline').data.secret, 'base64')).toHaveLength(40);
+    });
+
+    it('takes a Secret that is there already, and then makes none', async () => {
+      const objects = await rendered('inline-own-secret');
+      expect(objects.some(({ kind }) => kind === 'Secret')).toBe(false);
+    });
+
+    it('is off unless asked for', async () => {
+      const objects = await rendered('inbound');
+      expect(objects.some(({ kind, metadata }) => kind === 'Service' && metadata.name.endsWith('-policy'))).toBe(false);
+    });
+  });
+
+  it('lets policy reach the filters that it is configured with, and no other service', async () => {
+    const objects = await rendered('inline-policy');
+    const reaching = (name: string) =>
+      find(objects, 'NetworkPolicy', name).spec.egress.find(({ ports }: { ports: { port: unknown }[] }) =>
+        ports.some(({ port }) => port === 11333),
+      );
+    expect(reaching('policy')).toEqual({
+      ports: [{ port: 11333 }, { port: 3310 }, { port: 8894 }],
+      to: [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'filters' } } }],
+    });
+    expect(SERVICES.filter(reaching)).toEqual(['policy']);
   });
 
   it('leaves the number of replicas to who scales', async () => {
