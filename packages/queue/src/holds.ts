@@ -1,5 +1,6 @@
 import type { Rate } from '@waypost/config';
 import type { Command, Executor } from '@waypost/redis';
+import type { Offer } from '@waypost/shaping';
 import { HOLD, HOLDS, SLOWED } from './names.js';
 import { adjustWindow, liftScope, strikeScope, suspendScope } from './scripts/hold.js';
 
@@ -95,4 +96,20 @@ export async function readSlowed(executor: Executor): Promise<Map<string, Slowed
   if (over.length > 0) await executor.exec([{ name: 'hdel', args: [SLOWED, ...over] }]);
   for (const scope of over) slowed.delete(scope);
   return slowed;
+}
+
+/** What the key of a limit begins with that holds for a slowed scope; its name follows. */
+export const SLOWED_LIMIT = 'slowed:';
+
+/** @returns an offer with the limits of those of its scopes that are slowed down now. */
+export function withSlowed(offer: Offer, slowed: ReadonlyMap<string, Slowed>): Offer {
+  if (slowed.size === 0) return offer;
+  const now = Date.now();
+  const limits = offer.scopes.flatMap((scope) => {
+    const found = slowed.get(scope);
+    if (!found || found.till <= now) return [];
+    const { connections, rates = [] } = found;
+    return [{ key: SLOWED_LIMIT + scope, rates, ...(connections === undefined ? {} : { connections }) }];
+  });
+  return limits.length === 0 ? offer : { ...offer, limits: [...offer.limits, ...limits] };
 }

@@ -8,7 +8,11 @@ import {
   listSuspensions,
   parseAnswer,
   readMailHolds,
+  readSlowed,
+  SLOWED_LIMIT,
+  type Slowed,
   type Suspension,
+  withSlowed,
 } from '@waypost/queue';
 import type { Executor } from '@waypost/redis';
 import { planOf } from '@waypost/shaping';
@@ -125,26 +129,31 @@ async function whyOpen(
     const text = `Attempt ${attempts} was answered for now${said}. It is tried again at ${iso(dueAt)}.`;
     return { kind: 'retry', ...common, text, next_attempt_at: iso(dueAt) };
   }
+  const slowed = await readSlowed(deps.executor);
   const [answer, suspensions, ahead] = await Promise.all([
-    askDry(lane, deps),
+    askDry(lane, slowed, deps),
     listSuspensions(deps.executor),
     countAhead(queued, deps.executor),
   ]);
-  return { ...common, ahead, ...explain(answer, suspensions, lane, ahead) };
+  return { ...common, ahead, ...explain(answer, { suspensions, slowed }, lane, ahead) };
 }
 
 /** Asks for a lease as a session would, without taking it. */
-async function askDry(lane: string, { config, executor }: WhyDeps): Promise<Answer> {
+async function askDry(
+  lane: string,
+  slowed: ReadonlyMap<string, Slowed>,
+  { config, executor }: WhyDeps,
+): Promise<Answer> {
   const offers = planOf(config())
     .terms(lane)
-    .offers.map(({ offer }) => offer);
+    .offers.map(({ offer }) => withSlowed(offer, slowed));
   const [reply] = await executor.exec([ask({ lane, holder: 'why', want: 1, offers, lease: true, dry: true })]);
   return parseAnswer(reply);
 }
 
 function explain(
   { offer, reason, key, wait }: Answer,
-  suspensions: readonly Suspension[],
+  { suspensions, slowed }: { suspensions: readonly Suspension[]; slowed: ReadonlyMap<string, Slowed> },
   lane: string,
   ahead: number,
 ): Pick<Waiting, 'kind' | 'text' | 'limit' | 'next_attempt_at'> {
@@ -165,11 +174,13 @@ function explain(
     const text = `A suspension of ${key} has ended, and one message goes first to see whether it may stay so.`;
     return { kind: 'probing', limit: key, text, next_attempt_at: at };
   }
+  const slow = key.startsWith(SLOWED_LIMIT) ? slowed.get(key.slice(SLOWED_LIMIT.length)) : undefined;
+  const since = slow ? ` It is slowed until ${iso(slow.till)}: ${slow.reason}` : '';
   if (reason === 'rate') {
-    const text = `The rate of ${key} is used up; there is room again at ${at}. ${before} in the lane.`;
+    const text = `The rate of ${key} is used up; there is room again at ${at}. ${before} in the lane.${since}`;
     return { kind: 'rate', limit: key, text, next_attempt_at: at };
   }
-  const text = `All connections that ${key} may have are in use, and go on with this lane. ${before}.`;
+  const text = `All connections that ${key} may have are in use, and go on with this lane. ${before}.${since}`;
   return { kind: 'connections', limit: key, text };
 }
 

@@ -1,5 +1,13 @@
 import type { LaneJob } from '@waypost/mail';
-import { holdOf, type MailHold, readMailHolds, readSlowed, SHAPE_CHANGED, type Slowed } from '@waypost/queue';
+import {
+  holdOf,
+  type MailHold,
+  readMailHolds,
+  readSlowed,
+  SHAPE_CHANGED,
+  type Slowed,
+  withSlowed,
+} from '@waypost/queue';
 import type { RedisHandle } from '@waypost/redis';
 import type { Offer } from '@waypost/shaping';
 
@@ -36,19 +44,7 @@ export class ShapeState {
 
   /** @returns the offer with what its scopes are slowed to. */
   apply(offer: Offer): Offer {
-    if (this.#slowed.size === 0) return offer;
-    const now = Date.now();
-    const slowed = offer.scopes.flatMap((scope) => {
-      const found = this.#slowed.get(scope);
-      return found && found.till > now ? [{ scope, ...found }] : [];
-    });
-    if (slowed.length === 0) return offer;
-    const limits = slowed.map(({ scope, connections, rates }) => ({
-      key: `slowed:${scope}`,
-      rates: rates ?? [],
-      ...(connections === undefined ? {} : { connections }),
-    }));
-    return { ...offer, limits: [...offer.limits, ...limits] };
+    return withSlowed(offer, this.#slowed);
   }
 
   /** @returns the hold that an operator has put on mail of this kind, if any. */
