@@ -7,10 +7,16 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { call } from '../../support/http.js';
 import { type Relay, startRelay } from '../../support/relay.js';
 
+/** A key of one tenant. */
+const BANK = 'wp_bank_0123456789abcdef0123456789ab';
 let relay: Relay;
 beforeAll(async () => {
   relay = await startRelay({
     config: {
+      keys: [
+        { id: 'test', secret: TEST_KEY, scopes: ['send', 'read', 'admin'] },
+        { id: 'bank', secret: BANK, scopes: ['admin'], tenant: 'bank' },
+      ],
       rules: [
         { name: 'once', do: { limit: { rate: '1/h', per: 'sender', over: 'reject' } } },
         {
@@ -67,6 +73,15 @@ describe('a dry run', () => {
     expect((await check('listener=none')).body.detail).toMatch(/no listener "none"/);
     expect((await check('from=nobody')).status).toBe(422);
     expect((await call(relay.waypost.http, '/v1/policy/check', { body: {} })).status).toBe(415);
+  });
+
+  it('with a key of one tenant is about its mail alone', async () => {
+    expect(await check('tenant=other', MESSAGE, BANK)).toMatchObject({
+      status: 403,
+      body: { name: 'restricted_api_key' },
+    });
+    const { body } = await check('', MESSAGE, BANK);
+    expect(body.refused).toMatchObject([{ recipient: 'c@example.org', reply: { text: 'not c' } }]);
   });
 
   it('is printed by the command line', async () => {

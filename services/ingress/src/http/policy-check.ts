@@ -5,6 +5,7 @@ import { fieldValue, firstValue, headerFields, type MessageMeta, normaliseAddres
 import type { RequestHandler } from 'express';
 import express, { type Express } from 'express';
 import { z } from 'zod';
+import type { Credential } from '../ports.js';
 import { parse } from './parse.js';
 import { Problem } from './problem.js';
 
@@ -36,7 +37,16 @@ export function addPolicyCheck(app: Express, guard: RequestHandler, { policy, co
       throw new Problem(415, 'unsupported_media_type', 'Send the message itself, as message/rfc822');
     }
     const given = parse(query, request.query);
-    response.json(await policy.explain({ meta: metaOf(given, request.body, config()), body: request.body }));
+    const own = (response.locals.credential as Credential).tenant;
+    if (own !== undefined && given.tenant !== undefined && given.tenant !== own) {
+      throw new Problem(403, 'restricted_api_key', "This API key tries its own tenant's mail");
+    }
+    response.json(
+      await policy.explain({
+        meta: metaOf({ ...given, tenant: own ?? given.tenant }, request.body, config()),
+        body: request.body,
+      }),
+    );
   });
 }
 
