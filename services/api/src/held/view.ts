@@ -77,8 +77,8 @@ function wordsOf(html: string): string {
     out += `${/^\/?(?:p|br|div|tr|li|h\d)$/.test(tag) ? '\n' : ' '}${piece.slice(end + 1)}`;
   }
   return out
-    .replace(/[ \t]+/g, ' ')
-    .replace(/\s*\n\s*/g, '\n')
+    .replace(/[^\S\n]+/g, ' ')
+    .replace(/ ?\n[ \n]*/g, '\n')
     .trim();
 }
 
