@@ -34,6 +34,14 @@ beforeAll(async () => {
             { name: 'submissions', kind: 'submission', tls: 'implicit' },
             { name: 'trusted', allow: ['127.0.0.0/8'] },
             { name: 'inbound', kind: 'mx', domains: ['example.com'], allow: [], banner_delay: '100ms' },
+            {
+              name: 'balanced',
+              kind: 'mx',
+              domains: ['example.com'],
+              allow: [],
+              banner_delay: '100ms',
+              proxy_protocol: ['127.0.4.1'],
+            },
           ]
         : [],
       config: {
@@ -104,6 +112,18 @@ describe('bans', () => {
     expect(answer.body).toMatchObject({ name: 'too_many_failures' });
     expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(800);
     expect((await call(of(0).http, '/v1/emails/x')).status).toBe(404);
+  });
+
+  it('never bans a proxy for what comes from itself, as its probes do', async () => {
+    const probe = async (line: string) => {
+      const dialog = await SmtpDialog.open(of(0).port('balanced'), '127.0.4.1');
+      dialog.write(`PROXY UNKNOWN\r\n${line}`);
+      return dialog;
+    };
+    for (let at = 0; at < 4; at += 1) await (await probe('GET / HTTP/1.1\r\n')).closed();
+    const dialog = await probe('');
+    expect(await dialog.reply()).toMatch(/^220/);
+    dialog.close();
   });
 
   it.each([
