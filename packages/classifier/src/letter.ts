@@ -45,7 +45,7 @@ export function openMail(message: Buffer): ParsedMail {
 /** Reads a message for classification: transfer encodings and charsets decoded, HTML as it is shown. Never throws. */
 export function letterOf(mail: ParsedMail): Letter {
   const plain = bodyText(mail.plainText().slice(0, MOST_TEXT));
-  const html = mail.htmlText();
+  const html = mail.htmlText().slice(0, MOST_PART);
   const markup = html === '' ? undefined : readMarkup(html, MOST_TEXT);
   const shown = markup ? bodyText(markup.text) : '';
   const links = [...(markup?.links ?? []), ...plainLinks(plain)];

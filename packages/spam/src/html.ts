@@ -57,18 +57,37 @@ export function readHtml(mail: ParsedMail): Html {
 export function readMarkup(markup: string): Html {
   const state = new Reader();
   if (markup === '') return state;
-  const parser = new Parser(
-    {
-      onopentag: (name, attributes) => state.open(name, attributes),
-      ontext: (text) => state.said(text),
-      onclosetag: (name) => state.close(name),
-      oncomment: () => state.mark(),
-    },
-    { decodeEntities: true },
-  );
-  parser.write(markup);
+  const handler = {
+    onopentag: (name: string, attributes: Record<string, string>) => state.open(name, attributes),
+    ontext: (text: string) => state.said(text),
+    onclosetag: (name: string) => state.close(name),
+    oncomment: () => state.mark(),
+  };
+  let parser = new Parser(handler, { decodeEntities: true });
+  for (const piece of pieces(markup)) {
+    // The parser looks through all open elements at each that closes: so many are closed here, and it begins anew.
+    if (state.depth > DEEPEST) {
+      parser.end();
+      parser = new Parser(handler, { decodeEntities: true });
+    }
+    parser.write(piece);
+  }
   parser.end();
   return state;
+}
+
+/** Elements open at a time; browsers flatten what is deeper than half of it. */
+const DEEPEST = 1_000;
+const PIECE = 4_096;
+
+/** Markup in pieces that end before a tag. */
+function* pieces(markup: string): Generator<string> {
+  for (let at = 0; at < markup.length; ) {
+    const tag = markup.indexOf('<', at + PIECE);
+    const end = tag < 0 ? markup.length : tag;
+    yield markup.slice(at, end);
+    at = end;
+  }
 }
 
 class Reader implements Html {
@@ -88,6 +107,10 @@ class Reader implements Html {
   #link: { href: string; text: string } | undefined;
   /** Something without effect came after the last text. */
   #marked = false;
+
+  get depth(): number {
+    return this.#open.length;
+  }
 
   open(name: string, attributes: Record<string, string>): void {
     this.elements.add(name);

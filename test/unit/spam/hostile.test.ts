@@ -40,6 +40,11 @@ describe('messages made to take time', () => {
       `Content-Type: text/html\r\n\r\n${`<a href="http://a${'.'.repeat(4_000)}b/">x</a>`.repeat(64)}`,
       'MIME_HTML_ONLY',
     ],
+    [
+      'elements that close in another order',
+      `Content-Type: text/html\r\n\r\n${'<b>'.repeat(40_000)}${'</i>'.repeat(35_000)}`,
+      'MIME_HTML_ONLY',
+    ],
     ['comments within words', `Content-Type: text/html\r\n\r\n${'<!---->a'.repeat(32_000)}`, 'HTML_SPLIT_WORDS'],
   ])('%s', (_, message, symbol) => {
     expect(read(message)).toContain(symbol);
