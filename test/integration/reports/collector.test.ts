@@ -1,5 +1,5 @@
 import { createNodeLookup, MailResolver } from '@waypost/dns';
-import type { Command } from '@waypost/redis';
+import { type Command, RedisUncertainError } from '@waypost/redis';
 import { dayOf, ReportLedger, type ReportSubject, readTls, TlsCollector } from '@waypost/reports';
 import { DnsServer, txtRecord, waitFor } from '@waypost/testkit';
 import type { TlsSession } from '@waypost/transport-security';
@@ -13,6 +13,8 @@ let dns: DnsServer;
 let clock = NOON;
 /** Transactions that the collector asked for. */
 let transactions: (readonly Command[])[];
+/** Whether the answer to the next one is lost on its way. */
+let unheard = false;
 
 beforeAll(async () => {
   opened = await openedRedis();
@@ -38,9 +40,12 @@ function collector(goesTo: (domain: string) => boolean = () => true): TlsCollect
   const resolver = new MailResolver({ lookup, now: () => clock });
   return new TlsCollector({
     executor: {
-      exec: (commands, options) => {
+      exec: async (commands, options) => {
         transactions.push(commands);
-        return opened.redis.group.exec(commands, options);
+        const replies = await opened.redis.group.exec(commands, options);
+        if (!unheard) return replies;
+        unheard = false;
+        throw new RedisUncertainError('the answer is lost');
       },
     },
     resolveTxt: (name) => resolver.resolveTxt(name),
@@ -114,6 +119,17 @@ describe('sessions that are counted', () => {
     await waitFor('Redis to be back', () => opened.redis.group.available);
     await one.flush();
     expect((await read('x.test'))[0]?.failures).toMatchObject([{ reason: 'first', count: 2 }]);
+  });
+
+  it('are counted once where the answer of Redis is lost, those behind them too', async () => {
+    const one = collector();
+    const domains = Array.from({ length: 40 }, (_, at) => `d${at}.test`);
+    for (const domain of domains) one.note(session(domain));
+    unheard = true;
+    await expect(one.flush()).rejects.toThrow('the answer is lost');
+    await one.flush();
+    const counts = await Promise.all(domains.map(async (domain) => (await read(domain))[0]?.successes));
+    expect(counts).toEqual(domains.map(() => 1));
   });
 
   it('are no more than there is room for, and none is lost for it', async () => {

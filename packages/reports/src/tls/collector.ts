@@ -100,8 +100,8 @@ export class TlsCollector {
         await this.deps.executor.exec(commands, { refusable: true });
       } catch (error) {
         // Twice counted would be worse than not at all: only what surely did not run is kept.
-        const lost = (error as Error).name === 'RedisUncertainError';
-        this.#putBack(lost ? [] : batch.slice(at).filter((one) => !back.includes(one)));
+        const uncertain = (error as Error).name === 'RedisUncertainError';
+        this.#putBack(batch.slice(uncertain ? at + AT_ONCE : at).filter((one) => !back.includes(one)));
         throw error;
       }
     }
