@@ -30,7 +30,7 @@ export interface TaskResult {
 
 /** S/MIME off the event loop. */
 export interface SmimePool {
-  /** @throws what the task throws, and an error where too many wait. */
+  /** @throws what the task throws, SmimeBusyError where too many wait or the pool is closed, and an error where it takes too long. */
   run<T extends Task>(task: T): Promise<TaskResult[T['kind']]>;
   close(): Promise<void>;
 }
@@ -38,9 +38,20 @@ export interface SmimePool {
 /** Tasks that may wait: past that the message is better judged again later. */
 const MOST_WAITING = 256;
 
+/** How long a task may take, its wait included, ms: a message must not hold a thread for ever. */
+const LONGEST = 60_000;
+
+/** Too much is to be done now, or the process ends: what the message is or holds has no part in it. */
+export class SmimeBusyError extends Error {
+  constructor() {
+    super('S/MIME has no room for a message now');
+  }
+}
+
 /** Threads start with the first task, and end when there is nothing for them to do. */
-export function createSmimePool(threads = Math.max(1, availableParallelism() - 1)): SmimePool {
+export function createSmimePool(threads = Math.max(1, availableParallelism() - 1), longest = LONGEST): SmimePool {
   let pool: Piscina | undefined;
+  let closed = false;
   const open = () =>
     new Piscina({
       filename: new URL('./worker.js', import.meta.url).href,
@@ -52,9 +63,18 @@ export function createSmimePool(threads = Math.max(1, availableParallelism() - 1
   return {
     run: async (task) => {
       pool ??= open();
-      return restored(await pool.run(task)) as never;
+      if (pool.queueSize >= MOST_WAITING) throw new SmimeBusyError();
+      const running: Promise<unknown> = pool.run(task, { signal: AbortSignal.timeout(longest) });
+      return restored(
+        await running.catch((error: Error) => {
+          throw closed ? new SmimeBusyError() : error;
+        }),
+      ) as never;
     },
-    close: async () => pool?.destroy(),
+    close: async () => {
+      closed = true;
+      await pool?.destroy();
+    },
   };
 }
 

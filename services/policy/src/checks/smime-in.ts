@@ -1,6 +1,6 @@
 import { firstValue, headerFields } from '@waypost/mail';
 import { parseAddresses, parseMail } from '@waypost/mime';
-import { matchesAddress, type Secured, securedOf, type Verified, withEntity } from '@waypost/smime';
+import { matchesAddress, type Secured, SmimeBusyError, securedOf, type Verified, withEntity } from '@waypost/smime';
 import { type CheckContext, PASS, type Verdict } from '../check.js';
 import type { InForce } from '../smime-material.js';
 import type { SmimeDeps } from './smime-deps.js';
@@ -53,6 +53,7 @@ async function decrypted(
   try {
     return (await deps.pool.run({ kind: 'decrypt', cms, identities: [identity] })).content;
   } catch (error) {
+    if (error instanceof SmimeBusyError) throw error;
     deps.runtime.log.warn({ id: context.meta.id, error: (error as Error).message }, 'a message was not decrypted');
     return undefined;
   }
@@ -65,18 +66,21 @@ async function note(
   { context, inForce, deps }: Around,
 ): Promise<void> {
   const [author] = parseAddresses(firstValue(message, headerFields(message), 'from') ?? '');
-  const verified = await deps.pool.run({
-    kind: 'verify',
-    cms: found.cms,
-    content: found.kind === 'clear-signed' ? found.content : undefined,
-    options: { anchors: inForce.material.anchors, from: author?.address ?? '' },
-  });
+  const content = found.kind === 'clear-signed' ? found.content : undefined;
+  const options = { anchors: inForce.material.anchors, from: author?.address ?? '' };
+  const verified = await deps.pool.run({ kind: 'verify', cms: found.cms, content, options }).catch(unverified);
   const { result, reason, emails } = verified;
   context.symbol(`SMIME_${result.toUpperCase()}`, 0, reason || `signed by ${emails.join(', ')}`);
   const { auth, server } = deps.config();
   context.addHeader(resultsField(auth.authserv_id ?? server.hostname, verified), rcpts);
   const text = result === 'pass' ? `signed by ${plain(emails.join(', '))}` : `signature not good: ${plain(reason)}`;
   context.addHeader(`${NOTE}: ${text}`, rcpts);
+}
+
+/** What no thread can get through will be no other the next time: the message goes on with that noted. */
+function unverified(error: Error): Verified {
+  if (error instanceof SmimeBusyError) throw error;
+  return { result: 'permerror', reason: 'it could not be verified', emails: [] };
 }
 
 /** RFC 7281 §3. What a certificate says comes from outside: it must not break out of the field. */
