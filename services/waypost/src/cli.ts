@@ -2,21 +2,10 @@ import { type Config, ConfigError, configJsonSchema, loadConfig, processEnvironm
 import { openRedis } from '@waypost/redis';
 import { KeyStore, MessageStore } from '@waypost/store';
 import { Command } from 'commander';
-import { addBans } from './bans-cli.js';
 import { type Composition, SERVICES, type ServiceName } from './compose.js';
-import { addDkim } from './dkim-cli.js';
 import { EmbeddedRedisError } from './embedded-redis.js';
-import { addHabits } from './habits-cli.js';
-import { addHeld } from './held-cli.js';
-import { addPii } from './pii-cli.js';
-import { addPolicy } from './policy-cli.js';
-import { addQueue } from './queue-cli.js';
-import { addReports } from './reports-cli.js';
 import { run } from './run.js';
-import { addSmime } from './smime-cli.js';
 import { addSmoke } from './smoke.js';
-import { addSpam } from './spam-cli.js';
-import { addSuppressions } from './suppressions-cli.js';
 import { firstKey, upDefaults, upMessage } from './up.js';
 
 const print = (text: string): void => {
@@ -57,20 +46,18 @@ export async function runCli(argv: readonly string[]): Promise<number> {
   config.command('schema').action(() => print(JSON.stringify(configJsonSchema(), null, 2)));
   addKeys(program, env);
   addMessage(program, env);
-  addPii(program, env);
-  addHabits(program);
-  addQueue(program);
-  addHeld(program);
-  addPolicy(program);
-  addDkim(program, env, (failed) => {
-    code = failed ? 1 : 0;
-  });
-  addBans(program);
-  addSmime(program, env);
-  addSpam(program, (options, work) => withRedis(options, env, work));
-  addSuppressions(program, (options, work) => withRedis(options, env, work));
-  addReports(program, (options, work) => withRedis(options, env, work));
   addSmoke(program, (options, work) => withRedis(options, env, work));
+  if (!['run', 'up'].includes(argv[0] ?? '')) {
+    const { addOperatorCommands } = await import('./operator-cli.js');
+    addOperatorCommands(
+      program,
+      env,
+      (options, work) => withRedis(options, env, work),
+      (failed) => {
+        code = failed ? 1 : 0;
+      },
+    );
+  }
   try {
     await program.parseAsync(argv as string[], { from: 'user' });
   } catch (error) {
