@@ -175,4 +175,19 @@ describe('policy that does not answer', () => {
     expect(await send(waypost, `unanswered ${on_timeout}`)).toMatch(reply);
     expect(await waypost.metric('waypost_inline_verdicts_total{result="late"}')).toBe(1);
   });
+
+  it('within its process keeps its place until it is through, though nobody waits for it any more', async () => {
+    const silent = createServer(() => undefined).listen(0, '127.0.0.1');
+    servers.push(silent);
+    await once(silent, 'listening');
+    const { port } = silent.address() as { port: number };
+    await newRedis();
+    const waypost = await start({
+      policy: { inline: { budget: '300ms', concurrency: 1 } },
+      filters: { clamd: { address: `127.0.0.1:${port}`, timeout: '10s', on_failure: 'pass' } },
+    });
+    for (const subject of ['first', 'second', 'third']) expect(await send(waypost, subject)).toMatch(/^250 /);
+    expect(await waypost.metric('waypost_inline_verdicts_total{result="late"}')).toBe(1);
+    expect(await waypost.metric('waypost_inline_verdicts_total{result="busy"}')).toBe(2);
+  });
 });

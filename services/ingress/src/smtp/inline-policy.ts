@@ -19,6 +19,10 @@ const UNJUDGED: Taken = { variants: [] };
 export class InlinePolicy {
   #running = 0;
 
+  readonly #ended = () => {
+    this.#running -= 1;
+  };
+
   constructor(private readonly deps: InlinePolicyDeps) {}
 
   /**
@@ -36,7 +40,10 @@ export class InlinePolicy {
       const late = new Promise<never>((_, reject) =>
         signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true }),
       );
-      const verdict = await Promise.race([policy.judge({ meta, ...(inline ? { body: inline } : {}) }, signal), late]);
+      const judging = policy.judge({ meta, ...(inline ? { body: inline } : {}) }, signal);
+      // One that nobody waits for any more still takes its place.
+      judging.then(this.#ended, this.#ended);
+      const verdict = await Promise.race([judging, late]);
       const result = verdict.kind === 'take' ? 'taken' : verdict.reply.code < 500 ? 'deferred' : 'refused';
       runtime.metrics.inlineVerdicts.inc({ result });
       if (verdict.kind === 'take') return verdict;
@@ -46,7 +53,6 @@ export class InlinePolicy {
       if (error instanceof SmtpError) throw error;
       return this.#unjudged(signal.aborted ? 'late' : 'failed', meta, error as Error);
     } finally {
-      this.#running -= 1;
       runtime.metrics.inlineSeconds.observe((performance.now() - started) / 1000);
     }
   }
