@@ -37,7 +37,9 @@ export function nextAttempt(
   const expires = message.receivedAt + message.maxAge;
   // Also catches a last attempt that a clock running ahead made a moment early.
   if (expires - now <= Math.min(policy.initial, message.maxAge) * TOO_SOON) return undefined;
+  // After greylisting it is tried sooner than it would be, never later.
   const soon = message.greylisted ? policy.greylist?.[message.attempt - 1] : undefined;
-  const delay = soon ?? Math.min(policy.max, policy.initial * policy.factor ** Math.max(0, message.attempt - 1));
+  const usual = Math.min(policy.max, policy.initial * policy.factor ** Math.max(0, message.attempt - 1));
+  const delay = Math.min(usual, soon ?? usual);
   return Math.min(expires, Math.round(now + delay * (1 + policy.jitter * (random * 2 - 1))));
 }

@@ -20,7 +20,7 @@ export const LEASES = 'wp:leases';
 /** Sorted set of a limit: lanes that wait for one of its leases → since when. */
 export const WAITERS = 'wp:waiters:';
 /** Sorted set: lane that a limit or a suspension holds back → until when at least, ms on Redis's clock. */
-export const HELD_BACK = 'wp:lanes:held-back';
+export const HELD_BACK = 'wp:held-back';
 /** Connections that feedback allows a limit now; absent where it allows all. */
 export const WINDOW = 'wp:window:';
 /** Of a limit and a period: the theoretical arrival time of its next message, ms on Redis's clock. */

@@ -134,7 +134,8 @@ describe('processes that Redis was away from', () => {
     process.kill(opened.server.pid, 'SIGCONT');
     await opened.redis.client.zadd('wp:replicas', Date.now() - 60_000, 'gone too');
     await waitFor('the next dead one to be noticed', () => reaped.flat().length > 1);
-    expect(reaped.flat().map(([dead]) => dead)).toEqual(['gone', 'gone too']);
+    expect(reaped.flat().map(([dead]) => dead)).toHaveLength(2);
+    expect(reaped.flat().map(([dead]) => dead)).toEqual(expect.arrayContaining(['gone', 'gone too']));
     expect((await opened.redis.client.zrange('wp:replicas', '0', '-1')).sort()).toEqual(['a', 'b']);
   });
 });

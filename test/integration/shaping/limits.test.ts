@@ -100,9 +100,9 @@ describe('limits over several delivery processes', () => {
     await sites.arrived(['mx.two.test', 'mx.three.test'], 80);
     expect(mostWithin(SECOND, two.taken, three.taken)).toBeLessThanOrEqual(TENANT_RATE + BURST);
     const before = two.taken.length;
-    await sites.load(['two.test'], 80);
-    await sites.arrived(['mx.two.test', 'mx.three.test'], 160);
-    // As many as a tenant's limit would take four seconds for.
+    await sites.load(['two.test'], 400);
+    await sites.arrived(['mx.two.test', 'mx.three.test'], 480);
+    // As many as a tenant's limit would take twenty seconds for.
     expect(mostWithin(SECOND, two.taken.slice(before))).toBeGreaterThan(TENANT_RATE + BURST);
   });
 

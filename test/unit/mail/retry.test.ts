@@ -32,13 +32,18 @@ describe('nextAttempt', () => {
   });
 
   test('after a greylisting answer the short delays hold, as long as there are any', () => {
-    const soon = { ...policy, jitter: 0, greylist: [60_000, 300_000] };
+    const soon = { ...policy, initial: 1_800_000, max: 14_400_000, jitter: 0, greylist: [60_000, 300_000] };
     const delay = (attempt: number, greylisted: boolean) =>
       nextAttempt(soon, { ...message, maxAge: 1e9, attempt, greylisted }, 0, 0.5);
     expect(delay(1, true)).toBe(60_000);
     expect(delay(2, true)).toBe(300_000);
     for (const attempt of [3, 4, 9]) expect(delay(attempt, true)).toBe(delay(attempt, false));
-    expect(delay(1, false)).toBe(policy.initial);
+    expect(delay(1, false)).toBe(1_800_000);
+  });
+
+  test('a greylisting answer never makes it wait longer than any other', () => {
+    const late = { ...policy, initial: 1_000, jitter: 0, greylist: [60_000] };
+    expect(nextAttempt(late, { ...message, maxAge: 1e9, attempt: 1, greylisted: true }, 0, 0.5)).toBe(1_000);
   });
 
   test('always ends, always moves on and never passes the age', () => {

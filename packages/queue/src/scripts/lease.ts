@@ -151,6 +151,7 @@ end
 if not req.dry and not req.others and why ~= 'offers' then
   local held = math.min(${HELD_BACK_MOST}, math.max(wait, ${HELD_BACK_LEAST}))
   redis.call('ZADD', '${HELD_BACK}', 'GT', math.ceil(now + held), req.lane)
+  redis.call('PEXPIRE', '${HELD_BACK}', ${HELD_BACK_MOST})
 end
 return { 0, 0, 0, 0, '', why, whose, math.ceil(wait) }`,
 };
