@@ -106,7 +106,7 @@ export class HeldMail {
   }
 
   async #claim(id: string): Promise<boolean> {
-    const [taken] = await this.deps.executor.exec([{ name: 'set', args: [claimKey(id), '1', 'NX', 'PX', CLAIM] }]);
+    const [taken] = await this.deps.executor.exec([claimEnd(id)]);
     return taken === 'OK';
   }
 
@@ -126,4 +126,6 @@ export class HeldMail {
 }
 
 const claimKey = (id: string) => `wp:{${id}}:claim`;
-const unclaim = (id: string): Command => ({ name: 'del', args: [claimKey(id)] });
+/** Whoever ends a message that no lane has takes this first, so that its sender hears of it once; its reply is then OK. */
+export const claimEnd = (id: string): Command => ({ name: 'set', args: [claimKey(id), '1', 'NX', 'PX', CLAIM] });
+export const unclaim = (id: string): Command => ({ name: 'del', args: [claimKey(id)] });

@@ -14,7 +14,7 @@ import type { Command, Executor } from '@waypost/redis';
 import type { Runtime } from '@waypost/runtime';
 import { planOf } from '@waypost/shaping';
 import type { Spool } from '@waypost/spool';
-import { beginningOf, type Committer, type MessageStore, makeNotice } from '@waypost/store';
+import { beginningOf, type Committer, claimEnd, type MessageStore, makeNotice, unclaim } from '@waypost/store';
 
 export interface ExpirerDeps {
   readonly runtime: Runtime;
@@ -87,6 +87,8 @@ export class Expirer {
     const { meta } = record;
     const job = await this.#withdrawn(record, ending);
     if (ending.lane !== undefined && !job) return 0;
+    // Held mail may end elsewhere too, or be released.
+    if (ending.lane === undefined && (await executor.exec([claimEnd(meta.id)]))[0] !== 'OK') return 0;
     const open = job ? ending.open.filter((i) => job.rcpts.some((rcpt) => rcpt.i === i)) : ending.open;
     const { lane, first } = ending;
     const reply = replyFor(record, open, ending.text);
@@ -108,7 +110,7 @@ export class Expirer {
     const [left] = await executor.exec([
       ...transition,
       ...(await this.#notice(record, open, reply)),
-      ...(lane ? wakeLane(lane, now, 1) : []),
+      ...(lane ? wakeLane(lane, now, 1) : [unclaim(meta.id)]),
     ]);
     runtime.log.event(event);
     runtime.metrics.expiredWaiting.inc({ stage: record.stage }, open.length);
